@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Look at a machine: its processes, devices, queue pairs, completion queues,
+ * memory regions, and the records of what failed.
+ *
+ * A machine handle is an observer: it takes a slot, so that the machine stays
+ * while it is open, but it owns no objects. The walks below copy each object
+ * out; what changes meanwhile may be seen before or after its change.
+ *
+ * Structures begin with @size, which the caller sets to sizeof: fields that a
+ * newer library adds are then left alone. Strings are NUL terminated.
+ *
+ * Context: a handle belongs to one thread at a time.
+ */
+#ifndef OLIO_MACHINE_H
+#define OLIO_MACHINE_H
+
+#include <olio/olio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct olio_machine;
+
+/* olio_machine_open(): fail with -ENOENT instead of making a machine. */
+#define OLIO_MACHINE_NO_CREATE 1u
+
+/*
+ * Open the machine @name: NULL for $OLIO_MACHINE or "default"; a name with a
+ * '/' is a directory. Dead processes are reaped first.
+ * @why: on failure one sentence for a person, in @why_size bytes (at least 256).
+ * Return: 0, -ENOENT, -EPERM (belongs to another user), -EPROTO (made by another
+ * version), -EUCLEAN (damaged), -ENOSPC or -ENOMEM (no slot, shared memory full).
+ */
+OLIO_API int olio_machine_open(const char *name, unsigned int flags, struct olio_machine **out,
+			       char *why, size_t why_size);
+OLIO_API void olio_machine_close(struct olio_machine *m);
+/* The machine's directory. Lives as long as @m. */
+OLIO_API const char *olio_machine_dir(const struct olio_machine *m);
+
+struct olio_machine_info {
+	uint32_t size;
+	char name[64];
+	char type[64];
+	char dir[256];
+	uint64_t created_ns;  /* CLOCK_REALTIME */
+	uint64_t heap_bytes;  /* room */
+	uint64_t heap_used;   /* handed out */
+	uint64_t heap_backed; /* taken from the file system */
+	uint32_t processes;
+};
+OLIO_API int olio_machine_info(struct olio_machine *m, struct olio_machine_info *out);
+
+struct olio_process_info {
+	uint32_t size;
+	uint32_t slot;
+	int32_t pid;
+	char comm[16];
+	char run[24];         /* the `olio run` that started it, or "" */
+	uint64_t attached_ns; /* CLOCK_MONOTONIC */
+	uint32_t observer;    /* 1: only looks on */
+	uint32_t contexts, qps, cqs, mrs;
+	char way[16]; /* how peers reach its memory: "process_vm", "ring", "-" not yet known */
+};
+
+struct olio_device_info {
+	uint32_t size;
+	char name[64];
+	char kind[16]; /* "rxe" */
+	char netdev[16];
+	uint32_t mtu;
+	uint8_t guid[8];
+	char gid[64];     /* the first usable one, as text */
+	uint32_t gids;    /* how many */
+	uint64_t sent_msgs, sent_bytes, rcvd_msgs, rcvd_bytes;
+	uint64_t rnr_naks, retries, access_errors;
+};
+
+struct olio_qp_info {
+	uint32_t size;
+	uint32_t qpn, dest_qpn;
+	int32_t pid, peer_pid; /* peer_pid 0: not connected */
+	char device[64];
+	char type[4];  /* "RC" */
+	char state[8]; /* "RTS" */
+	char way[16];  /* "self", "process_vm", "ring", "-" */
+	uint32_t send_cq, recv_cq;
+	uint32_t sq_depth, sq_used, rq_depth, rq_used;
+	uint64_t sent_msgs, sent_bytes;
+};
+
+struct olio_cq_info {
+	uint32_t size;
+	uint32_t cqn;
+	int32_t pid;
+	uint32_t cqe, unread;
+	uint32_t channel; /* 1: has a completion channel */
+	char armed[12];   /* "no", "next", "solicited" */
+	uint64_t posted;  /* completions in its life */
+};
+
+struct olio_mr_info {
+	uint32_t size;
+	uint32_t lkey, rkey;
+	int32_t pid;
+	uint64_t addr, length, iova;
+	char kind[12];   /* "mr", "mw1", "mw2" */
+	char access[48]; /* "local-write,remote-read" */
+	uint32_t pd;
+};
+
+/*
+ * Walks: *@pos starts at 0. Return: 1 and an object in @out, 0 at the end,
+ * -EINVAL for an @out whose size is not set.
+ */
+OLIO_API int olio_next_process(struct olio_machine *m, uint32_t *pos, struct olio_process_info *out);
+OLIO_API int olio_next_device(struct olio_machine *m, uint32_t *pos, struct olio_device_info *out);
+OLIO_API int olio_next_qp(struct olio_machine *m, uint32_t *pos, struct olio_qp_info *out);
+OLIO_API int olio_next_cq(struct olio_machine *m, uint32_t *pos, struct olio_cq_info *out);
+OLIO_API int olio_next_mr(struct olio_machine *m, uint32_t *pos, struct olio_mr_info *out);
+
+/* Why something failed. */
+struct olio_record_info {
+	uint32_t size;
+	uint64_t seq;
+	uint64_t time_ns; /* CLOCK_REALTIME */
+	int32_t pid, peer_pid;
+	char comm[16];
+	char run[24];
+	uint32_t status; /* enum ibv_wc_status, 0 if not a completion */
+	char status_name[32];
+	uint32_t qpn, dest_qpn;
+	uint64_t wr_id;
+	uint32_t count; /* completions it stands for */
+	uint32_t key;
+	uint64_t want_start, want_len, have_start, have_len;
+	char text[336]; /* the sentence */
+};
+
+/* The next record after *@seq (start at 0). Return: as the walks. *@lost: overwritten unread. */
+OLIO_API int olio_next_record(struct olio_machine *m, uint64_t *seq, struct olio_record_info *out,
+			      uint64_t *lost);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Attach and detach.
+ *
+ * Both run under flock() on the machine's directory, so of two processes that
+ * come at once one creates and the other finds; the last one out removes the
+ * directory, and who waited for the lock meanwhile sees a directory without
+ * links and starts over. A machine in which nobody is alive is made anew: what
+ * killed processes left there is of no use to anybody.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/rand.h"
+#include "base/sys.h"
+#include "machine/event.h"
+#include "machine/file.h"
+#include "machine/slot.h"
+
+#define WHY(...) snprintf(why, OLI_WHY_MAX, __VA_ARGS__)
+
+/* Lock the directory. Return: 0, -ESTALE if it was removed while we waited. */
+static int lock_dir(int dirfd)
+{
+	struct stat st;
+	int err;
+
+	do
+		err = flock(dirfd, LOCK_EX) < 0 ? -errno : 0;
+	while (err == -EINTR);
+	if (!err && (oli_sys_fstat(dirfd, &st) < 0 || st.st_nlink == 0))
+		err = -ESTALE;
+	return err;
+}
+
+static int open_or_create(struct oli_machine *m, const struct oli_machine_opts *opts, char *why)
+{
+	u64 size;
+	int fd, err;
+
+	err = oli_file_open(m->dirfd, m->dir, &fd, &size, why);
+	if (err && err != -ENOENT)
+		return err;
+	if (!err) {
+		err = oli_file_map(m, fd, size, why);
+		if (err) {
+			oli_fd_close_high(fd);
+			return err;
+		}
+		if (opts->no_create || oli_slots_any_alive(m))
+			return 0;
+		/* Everybody died: start afresh. */
+		munmap(m->base, m->size);
+		oli_fd_close_high(fd);
+		m->base = NULL;
+		unlinkat(m->dirfd, "machine", 0);
+	} else if (opts->no_create) {
+		return err;
+	}
+	err = oli_file_create(m->dirfd, m->dir, opts, m->parts, why);
+	if (!err)
+		err = oli_file_open(m->dirfd, m->dir, &fd, &size, why);
+	if (!err)
+		err = oli_file_map(m, fd, size, why);
+	return err;
+}
+
+static int attach_parts(struct oli_machine *m)
+{
+	int err = 0;
+
+	for (int i = 0; m->parts[i] && !err; i++)
+		if (m->parts[i]->attach)
+			err = m->parts[i]->attach(m, oli_part_root(m, i), &m->local[i]);
+	return err;
+}
+
+static void detach_parts(struct oli_machine *m)
+{
+	for (int i = 0; m->parts[i]; i++)
+		if (m->parts[i]->detach && m->local[i])
+			m->parts[i]->detach(m, oli_part_root(m, i), m->local[i]);
+}
+
+static void unmap(struct oli_machine *m)
+{
+	if (m->base)
+		munmap(m->base, m->size);
+	if (m->fd >= 0)
+		oli_fd_close_high(m->fd);
+	if (m->dirfd >= 0)
+		oli_fd_close_high(m->dirfd);
+	m->base = NULL;
+	m->fd = m->dirfd = -1;
+}
+
+/* With the directory locked: file, slot, pipes, parts, thread. */
+static int enter(struct oli_machine *m, const struct oli_machine_opts *opts, char *why)
+{
+	int err = open_or_create(m, opts, why);
+
+	if (err)
+		return err;
+	oli_reap(m);
+	err = oli_slot_take(m, opts->observer);
+	if (err) {
+		WHY("the machine in %s has no free slot: %d processes are attached", m->dir,
+		    OLI_SLOTS);
+		return err;
+	}
+	err = oli_events_init(m);
+	if (!err)
+		err = attach_parts(m);
+	if (!err && !opts->observer)
+		err = oli_service_start(m);
+	if (err) {
+		WHY("cannot attach to the machine in %s: %s", m->dir, strerror(-err));
+		oli_service_stop(m);
+		detach_parts(m);
+		oli_events_fini(m);
+		oli_slot_give(m);
+		return err;
+	}
+	oli_slot_publish(m);
+	return 0;
+}
+
+int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part *const *parts,
+		     struct oli_machine **out, char *why)
+{
+	struct oli_machine *m = OLI_FAULT() ? NULL : calloc(1, sizeof(*m));
+	int err;
+
+	if (!m) {
+		WHY("out of memory");
+		return -ENOMEM;
+	}
+	m->parts = parts;
+	m->pid = getpid();
+	m->fd = m->dirfd = -1;
+	err = oli_dir_resolve(opts->name, m->dir, !opts->no_create, why);
+	while (!err) {
+		err = oli_dir_open(m->dir, !opts->no_create, &m->dirfd, why);
+		if (err)
+			break;
+		err = lock_dir(m->dirfd);
+		if (!err) {
+			err = enter(m, opts, why);
+			if (m->dirfd >= 0)
+				flock(m->dirfd, LOCK_UN);
+			break;
+		}
+		oli_fd_close_high(m->dirfd);
+		m->dirfd = -1;
+		err = err == -ESTALE ? 0 : err;
+	}
+	if (err) {
+		unmap(m);
+		free(m);
+		return err;
+	}
+	*out = m;
+	return 0;
+}
+
+void oli_machine_close(struct oli_machine *m)
+{
+	bool locked;
+
+	oli_service_stop(m);
+	oli_slot_reap_own(m);
+	detach_parts(m);
+	locked = lock_dir(m->dirfd) == 0;
+	oli_events_fini(m);
+	oli_slot_give(m);
+	if (locked) {
+		if (!oli_slots_any_alive(m))
+			oli_dir_remove(m->dirfd, m->dir);
+		flock(m->dirfd, LOCK_UN);
+	}
+	unmap(m);
+	free(m);
+}
+
+void oli_machine_forget(struct oli_machine *m)
+{
+	/* No thread of ours exists here, and the locks' states are the parent's. */
+	oli_events_forget(m);
+	oli_fd_close_high(m->fd);
+	oli_fd_close_high(m->dirfd);
+	m->fd = m->dirfd = -1;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of rdma/ share. Objects are in obj.h, what the layers above may call in rdma.h. */
+#ifndef OLI_RDMA_INT_H
+#define OLI_RDMA_INT_H
+
+#include <infiniband/verbs.h>
+
+#include "mem/peer.h"
+#include "rdma/obj.h"
+
+/* ---- rings (ring.c) ---- */
+
+/* Elements of at least @elem bytes, room for @n. Return: 0, -ENOMEM. */
+OLI_MUST_CHECK int oli_ring_create(struct oli_machine *m, u16 slot, u32 n, u32 elem,
+				   struct oli_ring *r);
+void oli_ring_destroy(struct oli_machine *m, struct oli_ring *r);
+void oli_ring_mminfo(const struct oli_ring *r, struct mminfo *mi);
+
+static inline struct rxe_queue_buf *oli_ring_buf(struct oli_machine *m, const struct oli_ring *r)
+{
+	return oli_ptr(m, r->off);
+}
+
+static inline void *oli_ring_elem(struct oli_machine *m, const struct oli_ring *r, u32 i)
+{
+	return oli_ring_buf(m, r)->data + ((size_t)(i & r->mask) << r->elem_log2);
+}
+
+/* The program's index, as it says: masked, for it may say anything. */
+static inline u32 oli_ring_producer(struct oli_machine *m, const struct oli_ring *r)
+{
+	return __atomic_load_n(&oli_ring_buf(m, r)->producer_index, __ATOMIC_ACQUIRE) & r->mask;
+}
+
+static inline u32 oli_ring_consumer(struct oli_machine *m, const struct oli_ring *r)
+{
+	return __atomic_load_n(&oli_ring_buf(m, r)->consumer_index, __ATOMIC_ACQUIRE) & r->mask;
+}
+
+static inline void oli_ring_set_producer(struct oli_machine *m, const struct oli_ring *r, u32 i)
+{
+	__atomic_store_n(&oli_ring_buf(m, r)->producer_index, i, __ATOMIC_RELEASE);
+}
+
+static inline void oli_ring_set_consumer(struct oli_machine *m, const struct oli_ring *r, u32 i)
+{
+	__atomic_store_n(&oli_ring_buf(m, r)->consumer_index, i, __ATOMIC_RELEASE);
+}
+
+/* ---- why a work request failed (why.c) ---- */
+
+#define OLI_CAUSES(X)                                                                              \
+	X(NONE)                                                                                    \
+	X(NO_KEY)        /* no region has this key */                                              \
+	X(WRONG_PD)      /* the region is in another protection domain */                          \
+	X(NO_ACCESS)     /* the region does not permit this access */                              \
+	X(OUT_OF_RANGE)  /* the range leaves the region */                                         \
+	X(UNBOUND)       /* the window is not bound, or to another queue pair */                   \
+	X(QP_ACCESS)     /* the queue pair does not permit this access */                          \
+	X(UNMAPPED)      /* registered, but the program has unmapped it since */                   \
+	X(TOO_LONG)      /* more than the receiver's buffer, or than a message may have */         \
+	X(NO_RECV)       /* no receive was posted in time */                                       \
+	X(NO_ROUTE)      /* the address is not of this machine */                                  \
+	X(NO_PEER)       /* no such queue pair, or it does not answer */                           \
+	X(PEER_DIED)     /* its process was killed */                                              \
+	X(BAD_WR)        /* the work request itself is malformed */                                \
+	X(BIND)          /* the window cannot be bound so */                                       \
+	X(CQ_FULL)       /* the completion queue overflowed */                                     \
+	X(FLUSHED)       /* the queue pair was in the error state */
+
+enum oli_cause {
+#define X(name) OLI_CAUSE_##name,
+	OLI_CAUSES(X)
+#undef X
+};
+
+/* Collected where the failure is found, told where the completion is posted. */
+struct oli_fail {
+	enum oli_cause cause;
+	bool at_peer; /* the key or memory is the responder's */
+	u32 key;
+	u64 want_start, want_len;
+	u64 have_start, have_len;
+	u32 access; /* IBV_ACCESS_* that was missing */
+};
+
+/* What @wr_opcode says for a receive. */
+#define OLI_OP_RECV 128u
+/* For calls that may raise an async event, or none. */
+#define OLI_NO_EVENT 0xffffffffu
+
+/* Leave a record for the process of @qp. @wc: the failed completion. @n: how many alike. */
+void oli_why(struct oli_machine *m, struct oli_qp *qp, const struct oli_fail *f,
+	     const struct ib_uverbs_wc *wc, u32 wr_opcode, u32 n);
+
+/* ---- completion queues (cq.c) ---- */
+
+/*
+ * Append @wc. @posted: set, before the completion can be seen, to the value of
+ * cq->posted that says it is there.
+ * Return: 0, -EOVERFLOW: no room; the queue is in error and its event was raised.
+ */
+int oli_cq_post(struct oli_machine *m, struct oli_cq *cq, const struct ib_uverbs_wc *wc,
+		bool solicited, u64 *posted);
+struct oli_cq *oli_cq_at(struct oli_machine *m, u32 id);
+/* Completions ever posted, commits that a dead poster began included. */
+u64 oli_cq_posted(struct oli_machine *m, struct oli_cq *cq);
+/* For the reaper. */
+void oli_cq_release(struct oli_machine *m, struct oli_cq *cq);
+
+/* ---- async events (ctx.c) ---- */
+
+void oli_async_send(struct oli_machine *m, u32 ctx, u64 element, u32 event);
+u32 oli_async_purge(struct oli_machine *m, u32 ctx, u64 element);
+
+/* ---- memory (mr.c) ---- */
+
+/*
+ * May @qp, by its own local key, read (or, with IBV_ACCESS_LOCAL_WRITE, write)
+ * these bytes? Return: 0 and *@addr, or -EACCES and *@f.
+ */
+OLI_MUST_CHECK int oli_mr_local(struct oli_machine *m, const struct oli_qp *qp, u32 lkey, u64 start,
+				u64 len, u32 access, u64 *addr, struct oli_fail *f);
+/* May the peer of @qp do so by a remote key of @qp's process? */
+OLI_MUST_CHECK int oli_mr_remote(struct oli_machine *m, const struct oli_qp *qp, u32 rkey,
+				 u64 start, u64 len, u32 access, u64 *addr, struct oli_fail *f);
+
+/*
+ * While a hazard on a protection domain is held, no region of it that was found
+ * valid goes away: deregistration waits. Taken before the look-up.
+ */
+_Atomic u64 *oli_hazard_take(struct oli_machine *m, u32 pd);
+void oli_hazard_drop(_Atomic u64 *hazard);
+void oli_hazard_wait(struct oli_machine *m, u32 pd);
+
+/* Work requests on windows and keys. Return: 0, or -EINVAL and *@f. */
+int oli_mw_bind(struct oli_machine *m, struct oli_qp *qp, const struct rxe_send_wr *wr,
+		struct oli_fail *f);
+int oli_key_invalidate(struct oli_machine *m, struct oli_qp *qp, u32 rkey, bool remote,
+		       struct oli_fail *f);
+void oli_mr_release(struct oli_machine *m, struct oli_mr *mr);
+
+/* ---- queue pairs ---- */
+
+static inline u32 oli_qp_state(const struct oli_qp *qp)
+{
+	return __atomic_load_n(&qp->state, __ATOMIC_ACQUIRE);
+}
+
+/* Take the half's lock, repairing what a dead holder left (flush.c). */
+void oli_sq_lock(struct oli_machine *m, struct oli_qp *qp);
+void oli_rq_lock(struct oli_machine *m, struct oli_qp *qp);
+
+/*
+ * Complete the oldest element of a half with @wc and advance. For the send half
+ * @report false skips the completion (success, unsignalled). Half's lock is held.
+ */
+void oli_sq_complete(struct oli_machine *m, struct oli_qp *qp, const struct ib_uverbs_wc *wc,
+		     bool report);
+int oli_rq_complete(struct oli_machine *m, struct oli_qp *qp, const struct ib_uverbs_wc *wc,
+		    bool solicited);
+
+/* Complete everything queued with WR_FLUSH_ERR. The half's lock is held, the state is ERR. */
+void oli_sq_flush(struct oli_machine *m, struct oli_qp *qp);
+void oli_rq_flush(struct oli_machine *m, struct oli_qp *qp);
+
+/* Go to ERR and flush the receive half; the caller sees to the send half. rq_lock is held. */
+void oli_rq_error(struct oli_machine *m, struct oli_qp *qp, u32 async_event);
+/* Go to ERR and flush both. sq_lock is held, rq_lock is not. */
+void oli_qp_error(struct oli_machine *m, struct oli_qp *qp, u32 async_event);
+/* Flush the send half of a queue pair that went to ERR on the responder's side. No lock held. */
+void oli_qp_flush_late(struct oli_machine *m, struct oli_qp *qp);
+
+struct oli_qp *oli_qp_by_num(struct oli_machine *m, u32 qpn);
+/* For the reaper and destroy: end it, free its rings. */
+void oli_qp_release(struct oli_machine *m, struct oli_qp *qp);
+
+/* Connect @qp to the queue pair its attributes name, if that is there. sq_lock is held. */
+struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_fail *f);
+/* Is @gid an address of @dev? */
+bool oli_gid_is_local(struct oli_machine *m, u32 dev, const u8 gid[16]);
+bool oli_gid_at(struct oli_machine *m, u32 dev, u32 index, u8 gid[16]);
+
+/* Is the transition allowed, with this mask? (qp_state.c) */
+bool oli_qp_modify_ok(u32 type, u32 from, u32 to, u32 mask);
+
+/* ---- requester (req.c) and responder (resp.c) ---- */
+
+/* Run the send queue. sq_lock is held. *@late: a queue pair to flush after it is released. */
+void oli_sq_run(struct oli_machine *m, struct oli_qp *qp, struct oli_qp **late);
+
+/* A request as the responder gets it. */
+struct oli_req {
+	const struct oli_qp *from;
+	u32 opcode; /* IBV_WR_* */
+	u64 remote_addr;
+	u32 rkey;
+	u32 imm_or_inv; /* as in the work request */
+	bool solicited;
+	struct iovec *iov; /* local memory; used up */
+	u32 niov;
+	u64 len;
+	u8 grh[40]; /* datagrams: what the receiver finds in front */
+};
+
+enum oli_answer {
+	OLI_ACK,
+	OLI_NAK_RNR,     /* no receive posted */
+	OLI_NAK_ACCESS,  /* remote access error */
+	OLI_NAK_INVALID, /* invalid request */
+	OLI_NAK_OP,      /* remote operational error */
+	OLI_LOCAL_FAULT, /* the requester's own memory is gone */
+	OLI_NO_ANSWER,
+};
+
+/* The responder's half, on the requester's thread; @qp's rq_lock is held. */
+enum oli_answer oli_respond(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+			    struct oli_fail *f);
+/* The same for an unreliable datagram: what does not fit is dropped. */
+void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req);
+
+/* ---- process-local state (part.c) ---- */
+
+/* Have the service thread look at @qp (wait, deadline). */
+void oli_wait_add(struct oli_machine *m, struct oli_qp *qp);
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The process and its machine.
+ *
+ * A program under the preload library may never touch an RDMA device, so the
+ * machine is attached at first use. If that fails the reason is said once; the
+ * process then sees no devices and is not told again at each call.
+ *
+ * fork: the child has the parent's memory and descriptors but none of its
+ * threads, and it is another process of the machine. It lets go of everything
+ * inherited and attaches anew when it needs to. All locks of this folder are
+ * taken before the fork, in the order process, evfd pool, file pool, scratch,
+ * so that the child finds what they guard whole.
+ *
+ * exit: the slot is given back while other threads may still run. Their files
+ * die first, and the machine stays mapped.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "rdma/rdma.h"
+#include "uapi/uaccess.h"
+#include "uapi/ufile.h"
+
+static struct {
+	pthread_mutex_t lock;
+	struct oli_machine *_Atomic machine; /* written under @lock */
+	bool failed;                         /* @lock */
+} process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/*
+ * File times come from a clock that is a tick behind: a tree this much older
+ * than the machine was left by the one before it.
+ */
+#define STALE_NS (50 * OLI_NS_PER_MS)
+
+static bool sysfs_fresh(struct oli_machine *m)
+{
+	int fd = oli_sys_openat(m->dirfd, "sys", O_RDONLY | O_DIRECTORY, 0);
+	struct stat st;
+	u64 made = 0;
+
+	if (fd < 0)
+		return false;
+	if (!oli_sys_fstat(fd, &st))
+		made = (u64)st.st_mtim.tv_sec * OLI_NS_PER_S + (u64)st.st_mtim.tv_nsec;
+	oli_sys_close(fd);
+	return made + STALE_NS >= m->shm->created_ns;
+}
+
+/* The creator of a machine makes its sys tree: whoever finds none, or an old one. */
+static void sysfs_ensure(struct oli_machine *m)
+{
+	int rc = sysfs_fresh(m) ? 0 : oli_sysfs_build(m);
+
+	if (rc)
+		oli_warn("cannot describe the devices under %s/sys (error %d): programs that "
+			 "read /sys/class/infiniband will not find them",
+			 m->dir, -rc);
+}
+
+static struct oli_machine *attach_locked(void)
+{
+	const struct oli_machine_opts opts = {0};
+	struct oli_machine *m = NULL;
+	char why[OLI_WHY_MAX] = "";
+	int saved = errno;
+
+	if (oli_machine_open(&opts, oli_parts, &m, why)) {
+		process.failed = true;
+		oli_warn("no RDMA devices: %s", why);
+		m = NULL;
+	} else {
+		sysfs_ensure(m);
+	}
+	errno = saved;
+	return m;
+}
+
+struct oli_machine *oli_process_machine(void)
+{
+	struct oli_machine *m = atomic_load_explicit(&process.machine, memory_order_acquire);
+
+	if (m)
+		return m;
+	pthread_mutex_lock(&process.lock);
+	m = process.machine;
+	if (!m && !process.failed) {
+		m = attach_locked();
+		atomic_store_explicit(&process.machine, m, memory_order_release);
+	}
+	pthread_mutex_unlock(&process.lock);
+	return m;
+}
+
+void oli_process_fork_prepare(void)
+{
+	pthread_mutex_lock(&process.lock);
+	oli_evfd_fork_prepare();
+	oli_ufile_fork_prepare();
+	oli_uaccess_fork_prepare();
+}
+
+void oli_process_fork_parent(void)
+{
+	oli_uaccess_fork_parent();
+	oli_ufile_fork_parent();
+	oli_evfd_fork_parent();
+	pthread_mutex_unlock(&process.lock);
+}
+
+void oli_process_fork_child(void)
+{
+	struct oli_machine *m = process.machine;
+
+	oli_uaccess_fork_child();
+	oli_ufile_fork_child();
+	oli_evfd_fork_child();
+	process.machine = NULL;
+	process.failed = false;
+	pthread_mutex_init(&process.lock, NULL);
+	if (m)
+		oli_machine_forget(m);
+}
+
+void oli_process_exit(void)
+{
+	struct oli_machine *m;
+
+	pthread_mutex_lock(&process.lock);
+	m = atomic_exchange(&process.machine, NULL);
+	process.failed = true;
+	pthread_mutex_unlock(&process.lock);
+	if (!m)
+		return;
+	oli_ufile_kill_all();
+	oli_machine_close(m);
+}
