@@ -79,11 +79,22 @@ static inline void oli_cancel_restore(int old)
 	pthread_setcancelstate(old, NULL);
 }
 
+/*
+ * @path as it was handed to a hook. libc's headers promise the compiler that it
+ * is not NULL, but programs pass NULL and expect EFAULT: forget the promise.
+ */
+static inline const char *oli_path_given(const char *path)
+{
+	__asm__("" : "+r"(path));
+	return path;
+}
+
 /* Is @path ours? Fills @p if it is. May attach to the machine. */
 static inline bool oli_path_ours(const char *path, struct oli_path *p)
 {
 	int cancel;
 
+	path = oli_path_given(path);
 	if (!path || path[0] != '/' || (path[1] != 's' && path[1] != 'd'))
 		return false;
 	cancel = oli_cancel_off();

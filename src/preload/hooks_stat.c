@@ -83,6 +83,7 @@ static int hook_fstat(int fd, struct stat *st)
 /* Do @dirfd and @path, empty, name an open node? */
 static bool names_node(int dirfd, const char *path, int flags)
 {
+	path = oli_path_given(path);
 	return (flags & AT_EMPTY_PATH) && path && !*path && fd_is_node(dirfd);
 }
 

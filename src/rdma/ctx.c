@@ -71,6 +71,12 @@ void oli_async_send(struct oli_machine *m, u32 id, u64 element, u32 event)
 				      sizeof(ev));
 }
 
+void oli_async_close(struct oli_machine *m, struct oli_ctx *ctx)
+{
+	if (ctx->async_open)
+		oli_event_destroy(m, ctx->obj.slot, ctx->obj.id | ASYNC_PIPE, ctx->obj.gen);
+}
+
 static bool same_element(void *arg, const void *event)
 {
 	return ((const struct ib_uverbs_async_event_desc *)event)->element == *(u64 *)arg;

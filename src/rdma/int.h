@@ -172,8 +172,8 @@ void oli_qp_error(struct oli_machine *m, struct oli_qp *qp, u32 async_event);
 void oli_qp_flush_late(struct oli_machine *m, struct oli_qp *qp);
 
 struct oli_qp *oli_qp_by_num(struct oli_machine *m, u32 qpn);
-/* For the reaper and destroy: end it, free its rings. */
-void oli_qp_release(struct oli_machine *m, struct oli_qp *qp);
+/* For the reaper and destroy: end it, free its rings. Return: async events it was sent. */
+u32 oli_qp_release(struct oli_machine *m, struct oli_qp *qp);
 
 /* Connect @qp to the queue pair its attributes name, if that is there. sq_lock is held. */
 struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_fail *f);

@@ -299,11 +299,13 @@ static void quiesce(struct oli_machine *m, struct oli_qp *qp)
 	oli_unlock(&qp->sq_lock);
 }
 
-void oli_qp_release(struct oli_machine *m, struct oli_qp *qp)
+u32 oli_qp_release(struct oli_machine *m, struct oli_qp *qp)
 {
 	struct oli_pd *pd = oli_table_get(m, &oli_rdma(m)->pd, qp->pd);
+	u32 events;
 
 	quiesce(m, qp);
+	events = qp->async_sent;
 	oli_ring_destroy(m, &qp->sq);
 	oli_ring_destroy(m, &qp->rq);
 	put_cq(m, qp->scq);
@@ -311,6 +313,7 @@ void oli_qp_release(struct oli_machine *m, struct oli_qp *qp)
 	if (pd)
 		atomic_fetch_sub(&pd->users, 1);
 	oli_table_free(m, &oli_rdma(m)->qp, qp);
+	return events;
 }
 
 int oli_qp_destroy(struct oli_machine *m, struct oli_qp *qp, u32 *events)
@@ -320,8 +323,7 @@ int oli_qp_destroy(struct oli_machine *m, struct oli_qp *qp, u32 *events)
 
 	if (!oli_obj_kill(&qp->obj))
 		return -EINVAL;
-	*events = qp->async_sent;
-	oli_qp_release(m, qp);
+	*events = oli_qp_release(m, qp);
 	*events -= oli_async_purge(m, ctx, handle);
 	return 0;
 }

@@ -60,8 +60,6 @@ static u8 take(struct bytes *b)
 static u64 address(u8 kind)
 {
 	switch (kind % 8) {
-	case 0:
-		return 0;
 	case 1:
 		return (uintptr_t)read_only;
 	case 2:
@@ -69,6 +67,8 @@ static u64 address(u8 kind)
 	case 3:
 		return (uintptr_t)hole;
 	case 4:
+		return 0;
+	case 5:
 		return UINT64_MAX - 15;
 	default:
 		return (uintptr_t)arena + kind * 64ul;
@@ -395,17 +395,27 @@ static int replay(const char *path)
 	return rc;
 }
 
+/* Nothing happens on a file without a context, and little without objects. */
+static const u8 prelude[] = {
+	0, IB_USER_VERBS_CMD_GET_CONTEXT, 0, 0, 0, 0,
+	0, IB_USER_VERBS_CMD_ALLOC_PD, 0, 0, 0, 0,
+	0, IB_USER_VERBS_CMD_CREATE_CQ, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0,
+};
+
 static int random_programs(int count, unsigned int seed)
 {
 	u8 data[512];
 	size_t i, n;
 
+	memcpy(data, prelude, sizeof(prelude));
 	for (; count > 0; count--, seed++) {
 		srandom(seed);
-		n = (size_t)random() % sizeof(data);
-		for (i = 0; i < n; i++)
+		n = sizeof(prelude) + (size_t)random() % (sizeof(data) - sizeof(prelude));
+		for (i = sizeof(prelude); i < n; i++)
 			data[i] = random() % 3 ? (u8)(random() % 8) : (u8)random();
-		LLVMFuzzerTestOneInput(data, n);
+		i = random() % 8 ? 0 : sizeof(prelude);
+		LLVMFuzzerTestOneInput(data + i, n - i);
 	}
 	return 0;
 }

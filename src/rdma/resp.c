@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The responder: what the other adapter does with a request. It runs on the
+ * requester's thread, under the responder's rq_lock, and reaches the responder's
+ * memory by whatever way there is. Nothing of the request is believed: key,
+ * range, protection domain and access are checked here, at every access.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "rdma/int.h"
+
+/* The receive at the head of the queue, copied once out of the program's reach. */
+struct recv {
+	u64 wr_id;
+	u32 n;
+	u64 room;
+	struct iovec iov[OLI_MAX_SGE];
+};
+
+static struct oli_device *device(struct oli_machine *m, const struct oli_qp *qp)
+{
+	struct oli_ctx *ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
+
+	return &m->shm->devices[ctx ? ctx->dev : 0];
+}
+
+static int move(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req, struct iovec *remote,
+		u32 nremote, u64 len, bool to_remote, struct oli_fail *f, enum oli_answer *ans)
+{
+	struct oli_move mv = {.slot = qp->obj.slot,
+			      .gen = oli_slot(m, qp->obj.slot)->gen,
+			      .to_remote = to_remote,
+			      .local = req->iov,
+			      .remote = remote,
+			      .nlocal = req->niov,
+			      .nremote = nremote,
+			      .len = len};
+	int err = len ? oli_peer_move(m, &mv) : 0;
+
+	if (!err)
+		return 0;
+	f->cause = err == -EFAULT ? OLI_CAUSE_UNMAPPED : OLI_CAUSE_PEER_DIED;
+	f->at_peer = mv.bad_side != OLI_SIDE_LOCAL;
+	f->want_start = mv.bad_addr;
+	*ans = err != -EFAULT	? OLI_NO_ANSWER
+	       : f->at_peer	? OLI_NAK_OP
+				: OLI_LOCAL_FAULT;
+	return err;
+}
+
+/* ---- RDMA ---- */
+
+static bool qp_permits(const struct oli_qp *qp, u32 access, struct oli_fail *f)
+{
+	if (qp->access & access)
+		return true;
+	f->cause = OLI_CAUSE_QP_ACCESS;
+	f->access = access;
+	f->at_peer = true;
+	return false;
+}
+
+static enum oli_answer rdma(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+			    u32 access, struct oli_fail *f)
+{
+	struct iovec remote = {.iov_len = req->len};
+	enum oli_answer ans = OLI_ACK;
+	u64 addr = 0;
+
+	if (!qp_permits(qp, access, f))
+		return OLI_NAK_ACCESS;
+	/* A transfer of nothing names no memory (IBTA 9.7.4.1.3). */
+	if (!req->len)
+		return OLI_ACK;
+	if (oli_mr_remote(m, qp, req->rkey, req->remote_addr, req->len, access, &addr, f))
+		return OLI_NAK_ACCESS;
+	remote.iov_base = (void *)(uintptr_t)addr;
+	(void)!move(m, qp, req, &remote, 1, req->len, access == IBV_ACCESS_REMOTE_WRITE, f, &ans);
+	return ans;
+}
+
+/* ---- receives ---- */
+
+static bool next_recv(struct oli_machine *m, struct oli_qp *qp, struct rxe_recv_wqe *wqe,
+		      struct rxe_sge sge[OLI_MAX_SGE])
+{
+	const struct rxe_recv_wqe *shared;
+	u32 max = qp->cap.max_recv_sge;
+
+	if (qp->rq_cons == oli_ring_producer(m, &qp->rq))
+		return false;
+	shared = oli_ring_elem(m, &qp->rq, qp->rq_cons);
+	memcpy(wqe, shared, sizeof(*wqe));
+	if (wqe->dma.num_sge > max)
+		wqe->dma.num_sge = max;
+	memcpy(sge, shared->dma.sge, wqe->dma.num_sge * sizeof(*sge));
+	return true;
+}
+
+/* Check the receive's scatter list against its process's regions. */
+static int scatter(struct oli_machine *m, struct oli_qp *qp, const struct rxe_recv_wqe *wqe,
+		   const struct rxe_sge *sge, struct recv *rv, struct oli_fail *f)
+{
+	rv->wr_id = wqe->wr_id;
+	rv->n = 0;
+	rv->room = 0;
+	for (u32 i = 0; i < wqe->dma.num_sge; i++) {
+		u64 addr;
+
+		if (!sge[i].length)
+			continue;
+		if (oli_mr_local(m, qp, sge[i].lkey, sge[i].addr, sge[i].length,
+				 IBV_ACCESS_LOCAL_WRITE, &addr, f))
+			return -EACCES;
+		rv->iov[rv->n++] = (struct iovec){(void *)(uintptr_t)addr, sge[i].length};
+		rv->room += sge[i].length;
+	}
+	return 0;
+}
+
+static void fail_recv(struct oli_machine *m, struct oli_qp *qp, u64 wr_id, u32 status,
+		      const struct oli_fail *f)
+{
+	struct ib_uverbs_wc wc = {.wr_id = wr_id, .status = status, .opcode = IBV_WC_RECV,
+				  .qp_num = qp->qpn};
+
+	oli_why(m, qp, f, &wc, OLI_OP_RECV, 1);
+	(void)!oli_rq_complete(m, qp, &wc, true);
+}
+
+static void fill_wc(struct ib_uverbs_wc *wc, const struct oli_qp *qp, const struct oli_req *req,
+		    u64 wr_id)
+{
+	*wc = (struct ib_uverbs_wc){.wr_id = wr_id,
+				    .status = IBV_WC_SUCCESS,
+				    .opcode = IBV_WC_RECV,
+				    .byte_len = (u32)req->len,
+				    .qp_num = qp->qpn,
+				    .src_qp = req->from->qpn,
+				    .port_num = 1};
+	if (req->opcode == IBV_WR_RDMA_WRITE_WITH_IMM)
+		wc->opcode = IBV_WC_RECV_RDMA_WITH_IMM;
+	if (req->opcode == IBV_WR_SEND_WITH_INV) {
+		wc->wc_flags = IBV_WC_WITH_INV;
+		wc->ex.invalidate_rkey = req->imm_or_inv;
+	} else if (req->opcode != IBV_WR_SEND) {
+		wc->wc_flags = IBV_WC_WITH_IMM;
+		wc->ex.imm_data = req->imm_or_inv;
+	}
+}
+
+static enum oli_answer finish_recv(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+				   u64 wr_id)
+{
+	struct ib_uverbs_wc wc;
+
+	fill_wc(&wc, qp, req, wr_id);
+	if (oli_rq_complete(m, qp, &wc, req->solicited)) {
+		/* The data is there, its completion is not: the queue pair cannot go on. */
+		oli_rq_error(m, qp, IBV_EVENT_QP_FATAL);
+		return OLI_NAK_OP;
+	}
+	return OLI_ACK;
+}
+
+static enum oli_answer take_message(struct oli_machine *m, struct oli_qp *qp,
+				    struct oli_req *req, struct oli_fail *f)
+{
+	struct rxe_sge sge[OLI_MAX_SGE];
+	struct rxe_recv_wqe wqe;
+	enum oli_answer ans = OLI_ACK;
+	struct oli_fail local = {0};
+	struct recv rv;
+
+	if (!next_recv(m, qp, &wqe, sge))
+		return OLI_NAK_RNR;
+	if (scatter(m, qp, &wqe, sge, &rv, &local)) {
+		fail_recv(m, qp, wqe.wr_id, IBV_WC_LOC_PROT_ERR, &local);
+		*f = local;
+		f->at_peer = true;
+		return OLI_NAK_OP;
+	}
+	if (req->len > rv.room) {
+		f->cause = OLI_CAUSE_TOO_LONG;
+		f->want_len = req->len;
+		f->have_len = rv.room;
+		fail_recv(m, qp, rv.wr_id, IBV_WC_LOC_LEN_ERR, f);
+		return OLI_NAK_INVALID;
+	}
+	if (req->opcode == IBV_WR_SEND_WITH_INV &&
+	    oli_key_invalidate(m, qp, req->imm_or_inv, true, f))
+		return OLI_NAK_ACCESS;
+	if (move(m, qp, req, rv.iov, rv.n, req->len, true, f, &ans)) {
+		if (ans == OLI_NAK_OP) {
+			local = *f;
+			local.at_peer = false;
+			fail_recv(m, qp, rv.wr_id, IBV_WC_LOC_PROT_ERR, &local);
+		}
+		return ans;
+	}
+	return finish_recv(m, qp, req, rv.wr_id);
+}
+
+static enum oli_answer write_imm(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+				 struct oli_fail *f)
+{
+	struct rxe_sge sge[OLI_MAX_SGE];
+	struct rxe_recv_wqe wqe;
+	enum oli_answer ans;
+
+	if (!next_recv(m, qp, &wqe, sge))
+		return OLI_NAK_RNR;
+	ans = rdma(m, qp, req, IBV_ACCESS_REMOTE_WRITE, f);
+	return ans == OLI_ACK ? finish_recv(m, qp, req, wqe.wr_id) : ans;
+}
+
+/* ---- the whole ---- */
+
+static enum oli_answer serve(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+			     struct oli_fail *f)
+{
+	switch (req->opcode) {
+	case IBV_WR_RDMA_WRITE:
+		return rdma(m, qp, req, IBV_ACCESS_REMOTE_WRITE, f);
+	case IBV_WR_RDMA_WRITE_WITH_IMM:
+		return write_imm(m, qp, req, f);
+	case IBV_WR_RDMA_READ:
+		return rdma(m, qp, req, IBV_ACCESS_REMOTE_READ, f);
+	default:
+		return take_message(m, qp, req, f);
+	}
+}
+
+static void count(struct oli_machine *m, struct oli_qp *qp, const struct oli_req *req)
+{
+	struct oli_device *dev = device(m, qp);
+
+	atomic_fetch_add_explicit(&dev->rcvd_msgs, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&dev->rcvd_bytes, req->len, memory_order_relaxed);
+}
+
+enum oli_answer oli_respond(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+			    struct oli_fail *f)
+{
+	_Atomic u64 *hazard = oli_hazard_take(m, qp->pd);
+	enum oli_answer ans = serve(m, qp, req, f);
+
+	oli_hazard_drop(hazard);
+	switch (ans) {
+	case OLI_ACK:
+		count(m, qp, req);
+		break;
+	case OLI_NAK_RNR:
+		atomic_fetch_add(&device(m, qp)->rnr_naks, 1);
+		break;
+	case OLI_NAK_ACCESS:
+		atomic_fetch_add(&device(m, qp)->access_errors, 1);
+		if (qp->type == IBV_QPT_RC)
+			oli_rq_error(m, qp, IBV_EVENT_QP_ACCESS_ERR);
+		break;
+	case OLI_NAK_INVALID:
+		if (qp->type == IBV_QPT_RC)
+			oli_rq_error(m, qp, IBV_EVENT_QP_REQ_ERR);
+		break;
+	case OLI_NAK_OP:
+		if (qp->type == IBV_QPT_RC)
+			oli_rq_error(m, qp, IBV_EVENT_QP_FATAL);
+		break;
+	default:
+		break;
+	}
+	return ans;
+}
+
+void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req)
+{
+	_Atomic u64 *hazard = oli_hazard_take(m, qp->pd);
+	struct iovec iov[OLI_MAX_SGE + 1] = {{req->grh, sizeof(req->grh)}};
+	struct oli_req all = *req;
+	struct rxe_sge sge[OLI_MAX_SGE];
+	struct rxe_recv_wqe wqe;
+	struct oli_fail f = {0};
+	struct ib_uverbs_wc wc;
+	enum oli_answer ans = OLI_ACK;
+	struct recv rv;
+
+	memcpy(iov + 1, req->iov, req->niov * sizeof(*iov));
+	all.iov = iov;
+	all.niov = req->niov + 1;
+	all.len = req->len + sizeof(req->grh);
+	if (next_recv(m, qp, &wqe, sge) && !scatter(m, qp, &wqe, sge, &rv, &f) &&
+	    all.len <= rv.room && !move(m, qp, &all, rv.iov, rv.n, all.len, true, &f, &ans)) {
+		fill_wc(&wc, qp, &all, rv.wr_id);
+		wc.wc_flags |= IBV_WC_GRH;
+		(void)!oli_rq_complete(m, qp, &wc, req->solicited);
+		count(m, qp, req);
+	}
+	oli_hazard_drop(hazard);
+}
