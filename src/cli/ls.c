@@ -152,12 +152,12 @@ static void list_qps(struct olio_machine *m, struct table *t)
 
 	while (olio_next_qp(m, &pos, &o) == 1) {
 		table_row(t);
-		table_number(t, o.qpn);
+		table_hex(t, o.qpn);
 		table_number(t, (uint64_t)o.pid);
 		table_text(t, o.device);
 		table_text(t, o.type);
 		table_text(t, o.state);
-		table_number(t, o.dest_qpn);
+		table_hex(t, o.dest_qpn);
 		table_number(t, (uint64_t)o.peer_pid);
 		table_text(t, o.way);
 		table_number(t, o.sq_used);

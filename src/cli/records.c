@@ -91,17 +91,15 @@ void records_collect(struct records *r)
 
 static void print_line(const struct olio_record_info *r, FILE *f)
 {
-	fprintf(f, "olio: %s[%d]", r->comm, (int)r->pid);
-	if (r->qpn)
-		fprintf(f, " QP %" PRIu32, r->qpn);
+	fprintf(f, "olio: %s[%d]: ", r->comm, (int)r->pid);
 	if (r->status == STATUS_FLUSHED) {
-		fprintf(f, ": %" PRIu32 " work request%s flushed\n", r->count,
-			r->count == 1 ? "" : "s");
+		fprintf(f, "%" PRIu32 " work request%s of QP 0x%06" PRIx32 " flushed after that\n",
+			r->count, r->count == 1 ? "" : "s", r->qpn);
 		return;
 	}
 	if (r->status)
-		fprintf(f, " WR %" PRIu64 ": %s", r->wr_id, r->status_name);
-	fprintf(f, ": %s", r->text);
+		fprintf(f, "%s (WR %" PRIu64 "): ", r->status_name, r->wr_id);
+	fputs(r->text, f);
 	if (r->count > 1)
 		fprintf(f, " (%" PRIu32 " times)", r->count);
 	fputc('\n', f);
@@ -149,7 +147,7 @@ static void save_one(const struct olio_record_info *r, FILE *f)
 	if (r->status)
 		fprintf(f, "  completion    %s (%" PRIu32 ")\n", r->status_name, r->status);
 	if (r->qpn)
-		fprintf(f, "  queue pair    %" PRIu32 " -> %" PRIu32, r->qpn, r->dest_qpn);
+		fprintf(f, "  queue pair    0x%06" PRIx32 " -> 0x%06" PRIx32, r->qpn, r->dest_qpn);
 	if (r->qpn && r->peer_pid)
 		fprintf(f, " of process %d", (int)r->peer_pid);
 	if (r->qpn)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "preload/hooks.h"
 
@@ -109,6 +110,12 @@ int oli_node_open(const struct oli_path *p, int flags, mode_t mode)
 	int saved = errno;
 	int fd = open_any(p, flags, mode);
 
+	if (p->kind == OLI_PATH_UVERBS)
+		oli_trace("open uverbs%u flags 0x%x: %d", p->index, (unsigned int)flags, fd);
+	else
+		oli_trace("open %s flags 0x%x: %d",
+			  p->kind == OLI_PATH_RDMA_CM ? "rdma_cm" : p->real, (unsigned int)flags,
+			  fd);
 	errno = saved;
 	oli_cancel_restore(cancel);
 	return fd;

@@ -62,7 +62,7 @@ int oli_cq_create(struct oli_machine *m, struct oli_ctx *ctx, const struct oli_c
 	struct oli_cq *cq;
 	int err;
 
-	if (!req->cqe || req->cqe > OLI_MAX_CQE || req->comp_vector != 0)
+	if (!req->cqe || req->cqe > OLI_MAX_CQE)
 		return -EINVAL;
 	err = oli_table_alloc(m, &oli_rdma(m)->cq, m->slot, &cq);
 	if (err)
@@ -75,7 +75,7 @@ int oli_cq_create(struct oli_machine *m, struct oli_ctx *ctx, const struct oli_c
 		return err;
 	}
 	cq->ctx = ctx->obj.id;
-	cq->cqe = req->cqe;
+	cq->cqe = cq->ring.mask;
 	cq->user_handle = req->user_handle;
 	if (req->chan) {
 		atomic_fetch_add(&req->chan->users, 1);
@@ -212,7 +212,7 @@ int oli_cq_resize(struct oli_machine *m, struct oli_cq *cq, u32 cqe)
 		return err;
 	cq_lock(m, cq);
 	n = move_unread(m, cq, &fresh);
-	if (n < 0 || (u32)n > cqe) {
+	if (n < 0) {
 		oli_unlock(&cq->lock);
 		oli_ring_destroy(m, &fresh);
 		return -EINVAL;
@@ -220,7 +220,7 @@ int oli_cq_resize(struct oli_machine *m, struct oli_cq *cq, u32 cqe)
 	old = cq->ring;
 	cq->ring = fresh;
 	cq->prod = (u32)n;
-	cq->cqe = cqe;
+	cq->cqe = fresh.mask;
 	oli_ring_set_producer(m, &cq->ring, (u32)n);
 	oli_unlock(&cq->lock);
 	oli_ring_destroy(m, &old);

@@ -321,7 +321,10 @@ int oli_mw_dealloc(struct oli_machine *m, struct oli_mr *mw)
 	return 0;
 }
 
-#define MW_ACCESS (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC)
+/* Local write means nothing for a window, but programs pass it and Linux takes it. */
+#define MW_ACCESS                                                                                  \
+	(IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC |             \
+	 IBV_ACCESS_LOCAL_WRITE)
 
 static int bad_bind(struct oli_fail *f, u32 key, u64 start, u64 len)
 {

@@ -55,7 +55,8 @@ static int make_rings(struct oli_machine *m, struct oli_qp *qp)
 			      (u32)sizeof(struct rxe_send_wqe) + room, &qp->sq);
 	if (err)
 		return err;
-	/* What the element has room for anyway. */
+	/* Grant what there is room for: a queue is full exactly when the provider finds it so. */
+	c->max_send_wr = qp->sq.mask;
 	c->max_inline_data = (1u << qp->sq.elem_log2) - (u32)sizeof(struct rxe_send_wqe);
 	if (c->max_inline_data > OLI_MAX_INLINE)
 		c->max_inline_data = OLI_MAX_INLINE;
@@ -65,6 +66,8 @@ static int make_rings(struct oli_machine *m, struct oli_qp *qp)
 			      &qp->rq);
 	if (err)
 		oli_ring_destroy(m, &qp->sq);
+	else
+		c->max_recv_wr = qp->rq.mask;
 	return err;
 }
 

@@ -30,7 +30,7 @@
 #define EX(req, req_end, resp, resp_end)                                                           \
 	0, END_OF(struct req, req_end), END_OF(struct resp, resp_end)
 
-#define CMD(name) [IB_USER_VERBS_CMD_##name]
+#define CMD(name)    [IB_USER_VERBS_CMD_##name]
 #define EX_CMD(name) [IB_USER_VERBS_EX_CMD_##name]
 
 static const struct oli_cmd_def plain_commands[] = {

@@ -19,7 +19,7 @@
 #include "uapi/ufile.h"
 
 struct oli_in {
-	u64 addr;           /* in the program, */
+	u64 addr; /* in the program, */
 	const void *inlined; /* or here, when the bytes travelled inside the request */
 	u32 len;
 };
@@ -27,8 +27,8 @@ struct oli_in {
 struct oli_out {
 	u64 addr;
 	u32 len;
-	u64 mark;   /* ioctl: address of the attribute's flags, which say whether it was written */
-	u16 flags;  /* their value; @mark 0: nothing to mark */
+	u64 mark; /* ioctl: address of the attribute's flags, which say whether it was written */
+	u16 flags; /* their value; @mark 0: nothing to mark */
 };
 
 struct oli_cmd {
@@ -67,8 +67,8 @@ static inline void oli_undo(int rc)
 
 /* ---- legacy commands (uapi/cmd.c) ---- */
 
-#define OLI_CMD_UDATA 1u  /* what follows the core structs is the driver's */
-#define OLI_CMD_RESP 2u   /* the request starts with the address of the response */
+#define OLI_CMD_UDATA  1u /* what follows the core structs is the driver's */
+#define OLI_CMD_RESP   2u /* the request starts with the address of the response */
 #define OLI_CMD_NO_CTX 4u /* GET_CONTEXT */
 
 struct oli_cmd_def {

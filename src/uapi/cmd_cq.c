@@ -49,9 +49,8 @@ static int cq_tell_driver(struct oli_cmd *cmd, const struct oli_cq *cq)
 static int create_cq(struct oli_cmd *cmd, const struct ib_uverbs_ex_create_cq *req)
 {
 	struct ib_uverbs_ex_create_cq_resp resp = {0};
-	struct oli_cq_req want = {.user_handle = req->user_handle,
-				  .cqe = req->cqe,
-				  .comp_vector = req->comp_vector};
+	struct oli_cq_req want = {
+		.user_handle = req->user_handle, .cqe = req->cqe, .comp_vector = req->comp_vector};
 	struct oli_cq *cq;
 	int rc = 0;
 

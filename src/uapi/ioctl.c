@@ -18,7 +18,7 @@
 #include "uapi/ioctl.h"
 
 #define MAX_LENGTH 4096 /* of a request, bytes */
-#define MAX_WIRE ((MAX_LENGTH - sizeof(struct ib_uverbs_ioctl_hdr)) / sizeof(struct ib_uverbs_attr))
+#define MAX_WIRE   ((MAX_LENGTH - sizeof(struct ib_uverbs_ioctl_hdr)) / sizeof(struct ib_uverbs_attr))
 
 /* Object numbers are 32 bits; this one is never handed out. */
 #define NO_HANDLE UINT32_MAX

@@ -19,7 +19,7 @@
 #define OLI_ATTRS_MAX 17
 
 enum oli_attr_kind {
-	OLI_ATTR_IN,  /* bytes; up to 8 of them lie in the attribute itself */
+	OLI_ATTR_IN, /* bytes; up to 8 of them lie in the attribute itself */
 	OLI_ATTR_OUT, /* address and room */
 	OLI_ATTR_OBJ, /* the number of an existing object */
 	OLI_ATTR_NEW, /* receives the number of a new one */
@@ -29,7 +29,8 @@ struct oli_attr_spec {
 	u16 id;
 	u8 kind; /* enum oli_attr_kind */
 	bool mandatory;
-	bool grows;       /* a struct: longer is allowed, if the tail is zero (IN) or to be zeroed (OUT) */
+	bool grows; /* a struct: longer is allowed, if the tail is zero (IN) or to be zeroed (OUT)
+		     */
 	u16 min_len, len; /* of IN and OUT */
 };
 
@@ -73,7 +74,8 @@ OLI_MUST_CHECK int oli_call_read(const struct oli_call *call, u16 id, void *dst,
 /* Flags come in 4 or 8 bytes. Return: 0, -EINVAL for a bit outside @allowed. */
 OLI_MUST_CHECK int oli_call_flags(const struct oli_call *call, u16 id, u64 allowed, u32 *flags);
 /* Write an OUT attribute and mark it; nothing if absent. */
-OLI_MUST_CHECK int oli_call_write(const struct oli_call *call, u16 id, const void *src, size_t size);
+OLI_MUST_CHECK int oli_call_write(const struct oli_call *call, u16 id, const void *src,
+				  size_t size);
 /* Tell the number of the object that a NEW attribute stands for. */
 OLI_MUST_CHECK int oli_call_set_new(const struct oli_call *call, u16 id, s64 number);
 /* IN and OUT attributes as byte ranges: INVOKE_WRITE and driver data. */

@@ -14,35 +14,37 @@
 #include "uapi/ioctl.h"
 
 #define END_OF(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
-#define ANY UINT16_MAX
+#define ANY		     UINT16_MAX
 
+/* clang-format off */
 #define OBJ(id, mandatory) {UVERBS_ATTR_##id, OLI_ATTR_OBJ, mandatory, false, 0, 0}
 #define NEW(id) {UVERBS_ATTR_##id, OLI_ATTR_NEW, true, false, 0, 0}
-#define IN(id, type, mandatory)                                                                    \
+#define IN(id, type, mandatory) \
 	{UVERBS_ATTR_##id, OLI_ATTR_IN, mandatory, false, sizeof(type), sizeof(type)}
-#define IN_STRUCT(id, type, last)                                                                  \
+#define IN_STRUCT(id, type, last) \
 	{UVERBS_ATTR_##id, OLI_ATTR_IN, true, true, END_OF(type, last), sizeof(type)}
 #define IN_BYTES(id, min) {UVERBS_ATTR_##id, OLI_ATTR_IN, false, false, min, ANY}
+#define OUT(id, type, mandatory) \
+	{UVERBS_ATTR_##id, OLI_ATTR_OUT, mandatory, false, sizeof(type), sizeof(type)}
+#define OUT_STRUCT(id, type, last) \
+	{UVERBS_ATTR_##id, OLI_ATTR_OUT, true, true, END_OF(type, last), sizeof(type)}
+#define OUT_BYTES(id, mandatory) {UVERBS_ATTR_##id, OLI_ATTR_OUT, mandatory, false, 0, ANY}
 /* A number in the attribute itself, always 8 bytes; and flags, 4 or 8. */
 #define CONST(id) IN(id, u64, true)
 #define FLAGS(id, mandatory) {UVERBS_ATTR_##id, OLI_ATTR_IN, mandatory, false, 4, 8}
-#define OUT(id, type, mandatory)                                                                   \
-	{UVERBS_ATTR_##id, OLI_ATTR_OUT, mandatory, false, sizeof(type), sizeof(type)}
-#define OUT_STRUCT(id, type, last)                                                                 \
-	{UVERBS_ATTR_##id, OLI_ATTR_OUT, true, true, END_OF(type, last), sizeof(type)}
-#define OUT_BYTES(id, mandatory) {UVERBS_ATTR_##id, OLI_ATTR_OUT, mandatory, false, 0, ANY}
 /* The driver's data. */
 #define UHW IN_BYTES(UHW_IN, 0), OUT_BYTES(UHW_OUT, false)
+/* clang-format on */
 
 #define REQUIRED true
 #define OPTIONAL false
 
-static const struct oli_attr_spec invoke_write[] = {
-	CONST(WRITE_CMD), IN_BYTES(CORE_IN, 4), OUT_BYTES(CORE_OUT, OPTIONAL), UHW};
+static const struct oli_attr_spec invoke_write[] = {CONST(WRITE_CMD), IN_BYTES(CORE_IN, 4),
+						    OUT_BYTES(CORE_OUT, OPTIONAL), UHW};
 
-static const struct oli_attr_spec get_context[] = {
-	OUT(GET_CONTEXT_NUM_COMP_VECTORS, u32, OPTIONAL),
-	OUT(GET_CONTEXT_CORE_SUPPORT, u64, OPTIONAL), UHW};
+static const struct oli_attr_spec get_context[] = {OUT(GET_CONTEXT_NUM_COMP_VECTORS, u32, OPTIONAL),
+						   OUT(GET_CONTEXT_CORE_SUPPORT, u64, OPTIONAL),
+						   UHW};
 
 static const struct oli_attr_spec query_port[] = {
 	CONST(QUERY_PORT_PORT_NUM),
@@ -70,26 +72,37 @@ static const struct oli_attr_spec mr_query[] = {
 	OUT(QUERY_MR_RESP_RKEY, u32, REQUIRED), OUT(QUERY_MR_RESP_LENGTH, u64, REQUIRED),
 	OUT(QUERY_MR_RESP_IOVA, u64, OPTIONAL)};
 
-static const struct oli_attr_spec cq_create[] = {
-	NEW(CREATE_CQ_HANDLE), IN(CREATE_CQ_CQE, u32, REQUIRED),
-	IN(CREATE_CQ_USER_HANDLE, u64, REQUIRED), OBJ(CREATE_CQ_COMP_CHANNEL, OPTIONAL),
-	IN(CREATE_CQ_COMP_VECTOR, u32, REQUIRED), FLAGS(CREATE_CQ_FLAGS, OPTIONAL),
-	OUT(CREATE_CQ_RESP_CQE, u32, REQUIRED), OBJ(CREATE_CQ_EVENT_FD, OPTIONAL), UHW};
+static const struct oli_attr_spec cq_create[] = {NEW(CREATE_CQ_HANDLE),
+						 IN(CREATE_CQ_CQE, u32, REQUIRED),
+						 IN(CREATE_CQ_USER_HANDLE, u64, REQUIRED),
+						 OBJ(CREATE_CQ_COMP_CHANNEL, OPTIONAL),
+						 IN(CREATE_CQ_COMP_VECTOR, u32, REQUIRED),
+						 FLAGS(CREATE_CQ_FLAGS, OPTIONAL),
+						 OUT(CREATE_CQ_RESP_CQE, u32, REQUIRED),
+						 OBJ(CREATE_CQ_EVENT_FD, OPTIONAL),
+						 UHW};
 
 static const struct oli_attr_spec cq_destroy[] = {
 	OBJ(DESTROY_CQ_HANDLE, REQUIRED),
 	OUT_STRUCT(DESTROY_CQ_RESP, struct ib_uverbs_destroy_cq_resp, async_events_reported)};
 
 static const struct oli_attr_spec qp_create[] = {
-	NEW(CREATE_QP_HANDLE), OBJ(CREATE_QP_XRCD_HANDLE, OPTIONAL),
-	OBJ(CREATE_QP_PD_HANDLE, OPTIONAL), OBJ(CREATE_QP_SRQ_HANDLE, OPTIONAL),
-	OBJ(CREATE_QP_SEND_CQ_HANDLE, OPTIONAL), OBJ(CREATE_QP_RECV_CQ_HANDLE, OPTIONAL),
-	OBJ(CREATE_QP_IND_TABLE_HANDLE, OPTIONAL), IN(CREATE_QP_USER_HANDLE, u64, REQUIRED),
-	IN_STRUCT(CREATE_QP_CAP, struct ib_uverbs_qp_cap, max_inline_data), CONST(CREATE_QP_TYPE),
-	FLAGS(CREATE_QP_FLAGS, OPTIONAL), IN(CREATE_QP_SOURCE_QPN, u32, OPTIONAL),
+	NEW(CREATE_QP_HANDLE),
+	OBJ(CREATE_QP_XRCD_HANDLE, OPTIONAL),
+	OBJ(CREATE_QP_PD_HANDLE, OPTIONAL),
+	OBJ(CREATE_QP_SRQ_HANDLE, OPTIONAL),
+	OBJ(CREATE_QP_SEND_CQ_HANDLE, OPTIONAL),
+	OBJ(CREATE_QP_RECV_CQ_HANDLE, OPTIONAL),
+	OBJ(CREATE_QP_IND_TABLE_HANDLE, OPTIONAL),
+	IN(CREATE_QP_USER_HANDLE, u64, REQUIRED),
+	IN_STRUCT(CREATE_QP_CAP, struct ib_uverbs_qp_cap, max_inline_data),
+	CONST(CREATE_QP_TYPE),
+	FLAGS(CREATE_QP_FLAGS, OPTIONAL),
+	IN(CREATE_QP_SOURCE_QPN, u32, OPTIONAL),
 	OBJ(CREATE_QP_EVENT_FD, OPTIONAL),
 	OUT_STRUCT(CREATE_QP_RESP_CAP, struct ib_uverbs_qp_cap, max_inline_data),
-	OUT(CREATE_QP_RESP_QP_NUM, u32, REQUIRED), UHW};
+	OUT(CREATE_QP_RESP_QP_NUM, u32, REQUIRED),
+	UHW};
 static_assert(OLI_ARRAY_SIZE(qp_create) <= OLI_ATTRS_MAX, "the longest list");
 
 static const struct oli_attr_spec qp_destroy[] = {
@@ -97,11 +110,15 @@ static const struct oli_attr_spec qp_destroy[] = {
 	OUT_STRUCT(DESTROY_QP_RESP, struct ib_uverbs_destroy_qp_resp, events_reported)};
 
 #define SERVED(object, method, no_ctx, list)                                                       \
-	{UVERBS_OBJECT_##object, UVERBS_METHOD_##method, no_ctx, OLI_ARRAY_SIZE(list), #method,    \
-	 list, oli_method_##list}
+	{                                                                                          \
+		UVERBS_OBJECT_##object, UVERBS_METHOD_##method, no_ctx, OLI_ARRAY_SIZE(list),      \
+			#method, list, oli_method_##list                                           \
+	}
 #define UNSUPPORTED(object, method)                                                                \
-	{UVERBS_OBJECT_##object, UVERBS_METHOD_##method, true, 0, #method, NULL,                   \
-	 oli_method_unsupported}
+	{                                                                                          \
+		UVERBS_OBJECT_##object, UVERBS_METHOD_##method, true, 0, #method, NULL,            \
+			oli_method_unsupported                                                     \
+	}
 
 #define ANY_TIME true
 #define WITH_CTX false

@@ -28,7 +28,7 @@
 static struct {
 	pthread_mutex_t lock;
 	struct oli_machine *_Atomic machine; /* written under @lock */
-	bool failed;                         /* @lock */
+	bool failed; /* @lock */
 } process = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /*

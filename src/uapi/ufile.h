@@ -22,7 +22,7 @@ struct oli_ufile {
 	struct oli_machine *m; /* not to be touched once @dead */
 	u32 device;
 	_Atomic u32 gen;
-	_Atomic bool dead;    /* inherited by a forked child, or left behind by exit() */
+	_Atomic bool dead; /* inherited by a forked child, or left behind by exit() */
 	pthread_mutex_t lock; /* @ctx and @gen for writing; the end of an event descriptor */
 	struct oli_ufile *next_free, *next_all;
 };
@@ -48,7 +48,8 @@ void oli_ufile_fork_child(void);
 
 enum oli_evfd_kind { OLI_EVFD_COMP, OLI_EVFD_ASYNC };
 
-/* Create a completion channel or the async event queue of @ctx. *@fd is the program's, installed. */
+/* Create a completion channel or the async event queue of @ctx. *@fd is the program's, installed.
+ */
 OLI_MUST_CHECK int oli_evfd_open(struct oli_ufile *f, struct oli_ctx *ctx, enum oli_evfd_kind kind,
 				 int *fd);
 /* Take back what oli_evfd_open() made, when the program could not be told its number. */

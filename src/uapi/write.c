@@ -30,13 +30,12 @@ struct doorbell {
 static_assert(sizeof(struct doorbell) == 32, "POST_SEND without work requests");
 
 #define DOORBELL_WORDS (sizeof(struct doorbell) / 4)
-#define RESP_WORDS (sizeof(struct ib_uverbs_post_send_resp) / 4)
+#define RESP_WORDS     (sizeof(struct ib_uverbs_post_send_resp) / 4)
 
 static bool is_doorbell(const struct doorbell *d)
 {
-	return d->hdr.command == IB_USER_VERBS_CMD_POST_SEND &&
-	       d->hdr.in_words == DOORBELL_WORDS && d->hdr.out_words == RESP_WORDS &&
-	       !d->post.wr_count && !d->post.sge_count;
+	return d->hdr.command == IB_USER_VERBS_CMD_POST_SEND && d->hdr.in_words == DOORBELL_WORDS &&
+	       d->hdr.out_words == RESP_WORDS && !d->post.wr_count && !d->post.sge_count;
 }
 
 static ssize_t ring(struct oli_ufile *f, struct oli_ctx *ctx, const struct doorbell *d)
@@ -67,8 +66,8 @@ static void split_driver(const struct oli_cmd_def *def, struct oli_cmd *cmd)
 	cmd->out.len = def->out;
 }
 
-static int frame_plain(const struct oli_cmd_def *def, const struct ib_uverbs_cmd_hdr *hdr,
-		       u64 buf, size_t len, struct oli_cmd *cmd)
+static int frame_plain(const struct oli_cmd_def *def, const struct ib_uverbs_cmd_hdr *hdr, u64 buf,
+		       size_t len, struct oli_cmd *cmd)
 {
 	int rc;
 

@@ -15,6 +15,10 @@
  *   3 raw       length, that many bytes for write()
  *   4 close     a descriptor number, if it is an event descriptor
  *
+ * Handles below 128 count the objects of that kind that the program has made, so
+ * that a byte string does the same whatever ran before it; others are taken as
+ * they are.
+ *
  * Addresses are never taken from the bytes: they are chosen among good memory,
  * a page that may only be read, the end of a page before a hole, the hole,
  * nothing, and an address that no process can have. All are outside the
@@ -31,25 +35,26 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "uapi/ioctl.h"
 
 typedef int8_t s8;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define ARENA (64ul << 10)
-#define MAX_STEPS 200
-#define MAX_BODY 512
-#define MAX_ATTRS 20
+#define ARENA	    (64ul << 10)
+#define MAX_STEPS   200
+#define MAX_BODY    512
+#define MAX_ATTRS   20
 #define DRIVER_ROOM 64
 
 struct bytes {
 	const u8 *p, *end;
 };
 
-static u8 *arena;     /* good memory */
+static u8 *arena; /* good memory */
 static u8 *read_only; /* a page, and behind it */
-static u8 *hole;      /* a page that is not there */
+static u8 *hole; /* a page that is not there */
 static char machine_dir[] = "/tmp/olio-fuzz-XXXXXX";
 
 static u8 take(struct bytes *b)
@@ -96,9 +101,104 @@ static void setup(void)
 	hole = read_only + OLI_PAGE_SIZE;
 	mprotect(hole, OLI_PAGE_SIZE, PROT_NONE);
 	setenv("OLIO_MACHINE", machine_dir, 1);
+	oli_log_init();
 	if (!oli_process_machine())
 		abort();
 	atexit(teardown);
+}
+
+/* ---- handles ---- */
+
+enum kind { PD, MR, MW, CQ, QP, AH, KINDS };
+
+static struct {
+	u32 handle[KINDS][16];
+	u32 nr[KINDS];
+} made;
+
+static void made_add(enum kind kind, u32 handle)
+{
+	made.handle[kind][made.nr[kind]++ % 16] = handle;
+}
+
+static u32 made_handle(enum kind kind, u32 n)
+{
+	u32 nr = made.nr[kind] < 16 ? made.nr[kind] : 16;
+
+	return n < 128 && nr ? made.handle[kind][n % nr] : n;
+}
+
+/* Which legacy commands make an object; its handle comes first in the response. */
+static const u8 makers[KINDS] = {
+	[PD] = IB_USER_VERBS_CMD_ALLOC_PD,  [MR] = IB_USER_VERBS_CMD_REG_MR,
+	[MW] = IB_USER_VERBS_CMD_ALLOC_MW,  [CQ] = IB_USER_VERBS_CMD_CREATE_CQ,
+	[QP] = IB_USER_VERBS_CMD_CREATE_QP, [AH] = IB_USER_VERBS_CMD_CREATE_AH,
+};
+
+/* Where legacy requests name objects. */
+#define AT(cmd, type, member, kind)                                                                \
+	{                                                                                          \
+		IB_USER_VERBS_CMD_##cmd, offsetof(struct ib_uverbs_##type, member), kind           \
+	}
+#define EX_AT(cmd, type, member, kind)                                                             \
+	{                                                                                          \
+		IB_USER_VERBS_EX_CMD_##cmd | IB_USER_VERBS_CMD_FLAG_EXTENDED,                      \
+			offsetof(struct ib_uverbs_##type, member), kind                            \
+	}
+
+static const struct {
+	u32 command;
+	u16 offset;
+	u8 kind;
+} names[] = {
+	AT(DEALLOC_PD, dealloc_pd, pd_handle, PD),
+	AT(CREATE_AH, create_ah, pd_handle, PD),
+	AT(DESTROY_AH, destroy_ah, ah_handle, AH),
+	AT(REG_MR, reg_mr, pd_handle, PD),
+	AT(DEREG_MR, dereg_mr, mr_handle, MR),
+	AT(ALLOC_MW, alloc_mw, pd_handle, PD),
+	AT(DEALLOC_MW, dealloc_mw, mw_handle, MW),
+	AT(RESIZE_CQ, resize_cq, cq_handle, CQ),
+	AT(DESTROY_CQ, destroy_cq, cq_handle, CQ),
+	AT(REQ_NOTIFY_CQ, req_notify_cq, cq_handle, CQ),
+	AT(CREATE_QP, create_qp, pd_handle, PD),
+	AT(CREATE_QP, create_qp, send_cq_handle, CQ),
+	AT(CREATE_QP, create_qp, recv_cq_handle, CQ),
+	AT(QUERY_QP, query_qp, qp_handle, QP),
+	AT(MODIFY_QP, modify_qp, qp_handle, QP),
+	AT(DESTROY_QP, destroy_qp, qp_handle, QP),
+	AT(POST_SEND, post_send, qp_handle, QP),
+	EX_AT(CREATE_QP, ex_create_qp, pd_handle, PD),
+	EX_AT(CREATE_QP, ex_create_qp, send_cq_handle, CQ),
+	EX_AT(CREATE_QP, ex_create_qp, recv_cq_handle, CQ),
+	EX_AT(MODIFY_QP, ex_modify_qp, base.qp_handle, QP),
+};
+
+static void name_objects(u32 command, u8 *body)
+{
+	u32 handle;
+	size_t i;
+
+	for (i = 0; i < OLI_ARRAY_SIZE(names); i++) {
+		if (names[i].command != command)
+			continue;
+		memcpy(&handle, body + names[i].offset, sizeof(handle));
+		handle = made_handle(names[i].kind, handle);
+		memcpy(body + names[i].offset, &handle, sizeof(handle));
+	}
+}
+
+static void note_object(u32 command, u64 response)
+{
+	u32 handle;
+	int kind;
+
+	if (response < (uintptr_t)arena || response >= (uintptr_t)arena + ARENA)
+		return;
+	memcpy(&handle, (const void *)(uintptr_t)response, sizeof(handle));
+	for (kind = 0; kind < KINDS; kind++)
+		if (makers[kind] == (command & IB_USER_VERBS_CMD_COMMAND_MASK))
+			made_add((enum kind)kind, handle);
 }
 
 /* ---- legacy ---- */
@@ -143,6 +243,7 @@ static void legacy_take(struct bytes *b, struct legacy *l)
 	n = take(b);
 	for (i = 0; i < n; i++)
 		l->body[i] = take(b);
+	name_objects(l->command, l->body);
 	legacy_addresses(l, def);
 }
 
@@ -176,7 +277,7 @@ static size_t legacy_extended(const struct legacy *l, u8 *buf)
 	return heads + (l->in_len + 7) / 8 * 8;
 }
 
-static void legacy_write(struct oli_ufile *f, const struct legacy *l)
+static int legacy_write(struct oli_ufile *f, const struct legacy *l)
 {
 	u8 stack[MAX_BODY + 64] = {0};
 	u8 *buf = l->flags & 4 ? arena + ARENA / 2 : stack;
@@ -185,6 +286,7 @@ static void legacy_write(struct oli_ufile *f, const struct legacy *l)
 
 	if (rc >= 0 && (size_t)rc != len)
 		abort();
+	return rc < 0 ? -1 : 0;
 }
 
 /* ---- native ---- */
@@ -214,7 +316,7 @@ static void native_add(struct native *n, u16 id, u16 len, u16 flags, u64 data)
 	n->hdr.length += sizeof(*attr);
 }
 
-static void native_run(struct oli_ufile *f, struct native *n, bool off_stack)
+static int native_run(struct oli_ufile *f, struct native *n, bool off_stack)
 {
 	void *arg = n;
 	int rc;
@@ -224,9 +326,12 @@ static void native_run(struct oli_ufile *f, struct native *n, bool off_stack)
 	rc = oli_ufile_ioctl(f, RDMA_VERBS_IOCTL, arg);
 	if (rc > 0)
 		abort();
+	if (off_stack)
+		memcpy(n, arg, sizeof(*n));
+	return rc;
 }
 
-static void legacy_ioctl(struct oli_ufile *f, struct legacy *l)
+static int legacy_ioctl(struct oli_ufile *f, struct legacy *l)
 {
 	struct native n;
 	u64 in = (uintptr_t)l->body;
@@ -238,7 +343,7 @@ static void legacy_ioctl(struct oli_ufile *f, struct legacy *l)
 	native_add(&n, UVERBS_ATTR_CORE_IN, (u16)l->in_len, 0, in);
 	native_add(&n, UVERBS_ATTR_CORE_OUT, (u16)l->out_len, 0, l->response);
 	native_add(&n, UVERBS_ATTR_UHW_OUT, DRIVER_ROOM, 0, l->response + l->out_len);
-	native_run(f, &n, l->flags & 4);
+	return native_run(f, &n, l->flags & 4);
 }
 
 static void step_legacy(struct oli_ufile *f, struct bytes *b)
@@ -246,10 +351,9 @@ static void step_legacy(struct oli_ufile *f, struct bytes *b)
 	struct legacy l;
 
 	legacy_take(b, &l);
-	if (l.flags & 2)
-		legacy_ioctl(f, &l);
-	else
-		legacy_write(f, &l);
+	if (l.flags & 2 ? legacy_ioctl(f, &l) : legacy_write(f, &l))
+		return;
+	note_object(l.command, l.response);
 }
 
 static u64 native_value(struct bytes *b)
@@ -262,9 +366,41 @@ static u64 native_value(struct bytes *b)
 	return kind & 0x80 ? address(kind) : value;
 }
 
+/* The kind of object that a native attribute names, or KINDS. */
+static enum kind native_kind(u16 object, u16 method, u16 id)
+{
+	static const u8 kinds[] = {
+		[UVERBS_OBJECT_PD] = PD + 1, [UVERBS_OBJECT_MR] = MR + 1,
+		[UVERBS_OBJECT_MW] = MW + 1, [UVERBS_OBJECT_CQ] = CQ + 1,
+		[UVERBS_OBJECT_QP] = QP + 1, [UVERBS_OBJECT_AH] = AH + 1,
+	};
+
+	if (object == UVERBS_OBJECT_QP && method == UVERBS_METHOD_QP_CREATE) {
+		if (id == UVERBS_ATTR_CREATE_QP_PD_HANDLE)
+			return PD;
+		return id == UVERBS_ATTR_CREATE_QP_SEND_CQ_HANDLE ||
+				       id == UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE
+			       ? CQ
+			       : KINDS;
+	}
+	if (id || object >= sizeof(kinds) || !kinds[object])
+		return KINDS;
+	return (enum kind)(kinds[object] - 1);
+}
+
+static void native_note(const struct native *n)
+{
+	if (n->hdr.object_id == UVERBS_OBJECT_CQ && n->hdr.method_id == UVERBS_METHOD_CQ_CREATE)
+		made_add(CQ, (u32)n->attrs[0].data);
+	if (n->hdr.object_id == UVERBS_OBJECT_QP && n->hdr.method_id == UVERBS_METHOD_QP_CREATE)
+		made_add(QP, (u32)n->attrs[0].data);
+}
+
 static void step_native(struct oli_ufile *f, struct bytes *b)
 {
 	struct native n;
+	enum kind kind;
+	u64 value;
 	u8 i, nr, id, len, flags;
 	u16 object = take(b), method = take(b);
 
@@ -274,10 +410,14 @@ static void step_native(struct oli_ufile *f, struct bytes *b)
 		id = take(b);
 		len = take(b);
 		flags = take(b);
-		native_add(&n, id & 0x80 ? 0x1000 | (id & 0xf) : id, len, flags & 1,
-			   native_value(b));
+		value = native_value(b);
+		kind = native_kind(object, method, id);
+		if (kind != KINDS)
+			value = made_handle(kind, (u32)value);
+		native_add(&n, id & 0x80 ? 0x1000 | (id & 0xf) : id, len, flags & 1, value);
 	}
-	native_run(f, &n, nr & 1);
+	if (!native_run(f, &n, nr & 1))
+		native_note(&n);
 }
 
 /* ---- the rest ---- */
@@ -290,7 +430,7 @@ static void step_doorbell(struct oli_ufile *f, struct bytes *b)
 	} bell = {.hdr = {IB_USER_VERBS_CMD_POST_SEND, sizeof(bell) / 4, 1}};
 	ssize_t rc;
 
-	bell.post.qp_handle = take(b);
+	bell.post.qp_handle = made_handle(QP, take(b));
 	bell.post.response = address(take(b));
 	rc = oli_ufile_write(f, &bell, sizeof(bell));
 	if (rc >= 0 && rc != sizeof(bell))
@@ -331,6 +471,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd, steps, num;
 
 	setup();
+	memset(&made, 0, sizeof(made));
 	if (oli_ufile_open(0, O_RDWR | O_CLOEXEC, &f, &fd))
 		abort();
 	for (steps = 0; b.p < b.end && steps < MAX_STEPS; steps++) {
@@ -396,12 +537,17 @@ static int replay(const char *path)
 }
 
 /* Nothing happens on a file without a context, and little without objects. */
+/* clang-format off */
 static const u8 prelude[] = {
 	0, IB_USER_VERBS_CMD_GET_CONTEXT, 0, 0, 0, 0,
 	0, IB_USER_VERBS_CMD_ALLOC_PD, 0, 0, 0, 0,
 	0, IB_USER_VERBS_CMD_CREATE_CQ, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0,
+	0, IB_USER_VERBS_CMD_CREATE_QP, 0, 0, 0, 54, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0,
+	4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, IB_UVERBS_QPT_RC,
 };
+/* clang-format on */
 
 static int random_programs(int count, unsigned int seed)
 {

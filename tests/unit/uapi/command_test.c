@@ -458,8 +458,8 @@ static void qp_modify_query_destroy(void **state)
 
 static void doorbell_by_command(void **state)
 {
-	struct ib_uverbs_post_send req = {
-		.qp_handle = rig_qp(*state, rig_pd(*state), rig_cq(*state))};
+	struct ib_uverbs_post_send req = {.qp_handle =
+						  rig_qp(*state, rig_pd(*state), rig_cq(*state))};
 	struct ib_uverbs_post_send_resp resp;
 
 	assert_int_equal(RUN(*state, PLAIN(POST_SEND), req, resp), -EINVAL);
@@ -618,7 +618,10 @@ static void a_forked_child_starts_anew(void **state)
 
 static enum way by_write = BY_WRITE, by_ioctl = BY_IOCTL;
 
-#define TEST(name, setup, way) {#name " by " #way, name, setup, rig_close, &by_##way}
+#define TEST(name, setup, way)                                                                     \
+	{                                                                                          \
+#name " by " #way, name, setup, rig_close, &by_##way                               \
+	}
 #define BOTH(name) TEST(name, rig_context, write), TEST(name, rig_context, ioctl)
 
 int main(void)

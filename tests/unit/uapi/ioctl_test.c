@@ -401,16 +401,16 @@ static void region_native(void **state)
 	assert_int_equal(oli_mr_rkey(oli_mr_get(rig->f->m, rig_ctx(rig), handle)), rkey);
 	assert_int_equal(length, sizeof(mem));
 	assert_int_equal(iova, (uintptr_t)mem);
-	assert_int_equal(native_destroy(*state, UVERBS_OBJECT_MR, UVERBS_METHOD_MR_DESTROY, handle,
-					NULL, 0),
-			 0);
+	assert_int_equal(
+		native_destroy(*state, UVERBS_OBJECT_MR, UVERBS_METHOD_MR_DESTROY, handle, NULL, 0),
+		0);
 	assert_int_equal(native_run(*state, &n), -ENOENT);
-	assert_int_equal(native_destroy(*state, UVERBS_OBJECT_MW, UVERBS_METHOD_MW_DESTROY, handle,
-					NULL, 0),
-			 -ENOENT);
-	assert_int_equal(native_destroy(*state, UVERBS_OBJECT_AH, UVERBS_METHOD_AH_DESTROY, handle,
-					NULL, 0),
-			 -ENOENT);
+	assert_int_equal(
+		native_destroy(*state, UVERBS_OBJECT_MW, UVERBS_METHOD_MW_DESTROY, handle, NULL, 0),
+		-ENOENT);
+	assert_int_equal(
+		native_destroy(*state, UVERBS_OBJECT_AH, UVERBS_METHOD_AH_DESTROY, handle, NULL, 0),
+		-ENOENT);
 }
 
 #define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, rig_close)

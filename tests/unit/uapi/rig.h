@@ -20,7 +20,7 @@
 #include "uapi/ioctl.h"
 #include "uapi/uapi.h"
 
-#define EX(cmd) (IB_USER_VERBS_EX_CMD_##cmd | IB_USER_VERBS_CMD_FLAG_EXTENDED)
+#define EX(cmd)	   (IB_USER_VERBS_EX_CMD_##cmd | IB_USER_VERBS_CMD_FLAG_EXTENDED)
 #define PLAIN(cmd) IB_USER_VERBS_CMD_##cmd
 
 enum way { BY_WRITE, BY_IOCTL, WAYS };
