@@ -145,13 +145,21 @@ static void remove_tree(int dirfd)
 	closedir(d);
 }
 
-void oli_dir_remove(int dirfd, const char *dir)
+void oli_dir_clear(int dirfd)
 {
 	int saved = errno;
 
 	/* The file first: without it nobody takes the rest for a machine. */
 	unlinkat(dirfd, "machine", 0);
 	remove_tree(dirfd);
+	errno = saved;
+}
+
+void oli_dir_remove(int dirfd, const char *dir)
+{
+	int saved = errno;
+
+	oli_dir_clear(dirfd);
 	rmdir(dir);
 	errno = saved;
 }

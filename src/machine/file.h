@@ -22,7 +22,9 @@ OLI_MUST_CHECK int oli_file_open(int dirfd, const char *dir, int *fd, u64 *size,
 /* Make it: a temporary file, filled by @fill, then renamed into place. */
 OLI_MUST_CHECK int oli_file_create(int dirfd, const char *dir, const struct oli_machine_opts *opts,
 				   const struct oli_part *const *parts, char *why);
-/* Remove the machine's files below @dirfd and the directory @dir itself. */
+/* Remove the machine's files below @dirfd. */
+void oli_dir_clear(int dirfd);
+/* The same, and the directory @dir itself. */
 void oli_dir_remove(int dirfd, const char *dir);
 
 /* Map @fd into @m (base, shm, size, fd). */

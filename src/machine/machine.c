@@ -61,7 +61,7 @@ static int open_or_create(struct oli_machine *m, const struct oli_machine_opts *
 		munmap(m->base, m->size);
 		oli_fd_close_high(fd);
 		m->base = NULL;
-		unlinkat(m->dirfd, "machine", 0);
+		oli_dir_clear(m->dirfd);
 	} else if (opts->no_create) {
 		return err;
 	}
@@ -171,7 +171,7 @@ int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part 
 	return 0;
 }
 
-void oli_machine_close(struct oli_machine *m)
+void oli_machine_leave(struct oli_machine *m)
 {
 	bool locked;
 
@@ -186,6 +186,11 @@ void oli_machine_close(struct oli_machine *m)
 			oli_dir_remove(m->dirfd, m->dir);
 		flock(m->dirfd, LOCK_UN);
 	}
+}
+
+void oli_machine_close(struct oli_machine *m)
+{
+	oli_machine_leave(m);
 	unmap(m);
 	free(m);
 }

@@ -312,7 +312,12 @@ OLI_MUST_CHECK int oli_machine_open(const struct oli_machine_opts *opts,
 				    const struct oli_part *const *parts, struct oli_machine **out,
 				    char *why);
 
-/* Give the slot back; the last one out removes the machine's files. */
+/*
+ * Give the slot back; the last one out removes the machine's files. The mapping
+ * stays, for threads of an exiting process that are still in it.
+ */
+void oli_machine_leave(struct oli_machine *m);
+/* The same, and unmap and free it: nobody may use @m any more. */
 void oli_machine_close(struct oli_machine *m);
 
 /*

@@ -13,7 +13,6 @@
 #include <sys/syscall.h>
 
 #include "base/log.h"
-#include "base/sys.h"
 #include "preload/hooks.h"
 
 static _Atomic pid_t self;
@@ -30,14 +29,6 @@ bool oli_same_process(void)
 	return known == 0 || known == pid_now();
 }
 
-static void guard(int fd, bool on)
-{
-	if (on)
-		oli_fd_guard(fd);
-	else
-		oli_fd_unguard(fd);
-}
-
 static void fork_child(void)
 {
 	self = pid_now();
@@ -48,7 +39,6 @@ __attribute__((constructor)) static void preload_init(void)
 {
 	self = pid_now();
 	oli_log_init();
-	oli_fd_guard_hook = guard;
 	pthread_atfork(oli_process_fork_prepare, oli_process_fork_parent, fork_child);
 }
 

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "rdma/rdma.h"
@@ -31,35 +30,32 @@ static struct {
 	bool failed; /* @lock */
 } process = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/*
- * File times come from a clock that is a tick behind: a tree this much older
- * than the machine was left by the one before it.
- */
-#define STALE_NS (50 * OLI_NS_PER_MS)
-
-static bool sysfs_fresh(struct oli_machine *m)
+static bool sysfs_there(struct oli_machine *m)
 {
 	int fd = oli_sys_openat(m->dirfd, "sys", O_RDONLY | O_DIRECTORY, 0);
-	struct stat st;
-	u64 made = 0;
 
-	if (fd < 0)
-		return false;
-	if (!oli_sys_fstat(fd, &st))
-		made = (u64)st.st_mtim.tv_sec * OLI_NS_PER_S + (u64)st.st_mtim.tv_nsec;
-	oli_sys_close(fd);
-	return made + STALE_NS >= m->shm->created_ns;
+	if (fd >= 0)
+		oli_sys_close(fd);
+	return fd >= 0;
 }
 
-/* The creator of a machine makes its sys tree: whoever finds none, or an old one. */
+/* The creator of a machine makes its sys tree: whoever finds none. */
 static void sysfs_ensure(struct oli_machine *m)
 {
-	int rc = sysfs_fresh(m) ? 0 : oli_sysfs_build(m);
+	int rc = sysfs_there(m) ? 0 : oli_sysfs_build(m);
 
 	if (rc)
 		oli_warn("cannot describe the devices under %s/sys (error %d): programs that "
 			 "read /sys/class/infiniband will not find them",
 			 m->dir, -rc);
+}
+
+static void guard(int fd, bool on)
+{
+	if (on)
+		oli_fd_guard(fd);
+	else
+		oli_fd_unguard(fd);
 }
 
 static struct oli_machine *attach_locked(void)
@@ -69,6 +65,7 @@ static struct oli_machine *attach_locked(void)
 	char why[OLI_WHY_MAX] = "";
 	int saved = errno;
 
+	oli_fd_guard_hook = guard;
 	if (oli_machine_open(&opts, oli_parts, &m, why)) {
 		process.failed = true;
 		oli_warn("no RDMA devices: %s", why);
@@ -137,5 +134,5 @@ void oli_process_exit(void)
 	if (!m)
 		return;
 	oli_ufile_kill_all();
-	oli_machine_close(m);
+	oli_machine_leave(m);
 }

@@ -48,7 +48,8 @@ def flat(suite):
 
 def load(folder):
     sys.argv[1:] = ['--dev', 'rxe0', '--port', '1', '--gid', '1']
-    sys.path[:0] = [folder, os.path.dirname(folder)]
+    # Not this file's folder: it would hide the package of the same name.
+    sys.path[:1] = [folder, os.path.dirname(folder)]
     from args_parser import parser
     parser.parse_args()
     tests = []

@@ -359,8 +359,10 @@ static void step_legacy(struct oli_ufile *f, struct bytes *b)
 static u64 native_value(struct bytes *b)
 {
 	u8 kind = take(b);
-	u64 value = take(b) | take(b) << 8 | (u64)(take(b) & 0xf) << 16;
+	u64 value = take(b);
 
+	value |= (u64)take(b) << 8;
+	value |= (u64)(take(b) & 0xf) << 16;
 	if (kind == 0xff)
 		return UINT64_MAX - value;
 	return kind & 0x80 ? address(kind) : value;
