@@ -59,8 +59,7 @@ u32 oli_mr_rkey(const struct oli_mr *mr)
 
 _Atomic u64 *oli_hazard_take(struct oli_machine *m, u32 pd)
 {
-	static _Thread_local u32 hint __attribute__((tls_model("initial-exec")));
-	static _Thread_local u32 count __attribute__((tls_model("initial-exec")));
+	static _Thread_local u32 hint, count;
 	struct oli_slot *self = oli_slot(m, m->slot);
 	u64 value = (u64)++count << 32 | (pd + 1);
 

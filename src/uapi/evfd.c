@@ -16,6 +16,7 @@
 
 #include "base/fault.h"
 #include "base/sys.h"
+#include "uapi/thread.h"
 #include "uapi/ufile.h"
 
 struct evfd {
@@ -65,6 +66,7 @@ static void evfd_release(struct oli_fd *obj)
 	struct oli_chan *chan;
 	struct oli_ctx *ctx;
 
+	oli_thread_enter();
 	pthread_mutex_lock(&f->lock);
 	ctx = oli_ufile_ctx(f);
 	if (e->kind == OLI_EVFD_COMP && ctx && !f->dead && f->gen == e->file_gen) {
@@ -73,6 +75,7 @@ static void evfd_release(struct oli_fd *obj)
 			oli_chan_close(f->m, chan);
 	}
 	pthread_mutex_unlock(&f->lock);
+	oli_thread_leave();
 	pool_give(e);
 }
 

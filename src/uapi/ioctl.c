@@ -16,9 +16,11 @@
 
 #include "base/log.h"
 #include "uapi/ioctl.h"
+#include "uapi/thread.h"
 
-#define MAX_LENGTH 4096 /* of a request, bytes */
-#define MAX_WIRE   ((MAX_LENGTH - sizeof(struct ib_uverbs_ioctl_hdr)) / sizeof(struct ib_uverbs_attr))
+#define MAX_LENGTH    4096 /* of a request, bytes */
+#define MAX_ATTRS_LEN (MAX_LENGTH - sizeof(struct ib_uverbs_ioctl_hdr))
+#define MAX_WIRE      (MAX_ATTRS_LEN / sizeof(struct ib_uverbs_attr))
 
 /* Object numbers are 32 bits; this one is never handed out. */
 #define NO_HANDLE UINT32_MAX
@@ -145,9 +147,14 @@ static int ioctl_request(struct oli_ufile *f, u64 arg)
 
 int oli_ufile_ioctl(struct oli_ufile *f, unsigned long cmd, void *arg)
 {
+	int rc;
+
 	if (cmd != RDMA_VERBS_IOCTL)
 		return -ENOTTY;
-	return f->dead ? -EIO : ioctl_request(f, (uintptr_t)arg);
+	oli_thread_enter();
+	rc = f->dead ? -EIO : ioctl_request(f, (uintptr_t)arg);
+	oli_thread_leave();
+	return rc;
 }
 
 bool oli_call_has(const struct oli_call *call, u16 id)

@@ -9,11 +9,13 @@
  * fork: the child has the parent's memory and descriptors but none of its
  * threads, and it is another process of the machine. It lets go of everything
  * inherited and attaches anew when it needs to. All locks of this folder are
- * taken before the fork, in the order process, evfd pool, file pool, scratch,
- * so that the child finds what they guard whole.
+ * taken before the fork, in the order process, evfd pool, file pool, threads,
+ * scratch, so that the child finds what they guard whole.
  *
  * exit: the slot is given back while other threads may still run. Their files
- * die first, and the machine stays mapped.
+ * die first, then they are waited for. If one does not come out of its command
+ * the machine is left as it is: the process's death is as good, and whoever
+ * looks at the machine next cleans up.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -21,6 +23,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "rdma/rdma.h"
+#include "uapi/thread.h"
 #include "uapi/uaccess.h"
 #include "uapi/ufile.h"
 
@@ -98,12 +101,14 @@ void oli_process_fork_prepare(void)
 	pthread_mutex_lock(&process.lock);
 	oli_evfd_fork_prepare();
 	oli_ufile_fork_prepare();
+	oli_threads_fork_prepare();
 	oli_uaccess_fork_prepare();
 }
 
 void oli_process_fork_parent(void)
 {
 	oli_uaccess_fork_parent();
+	oli_threads_fork_parent();
 	oli_ufile_fork_parent();
 	oli_evfd_fork_parent();
 	pthread_mutex_unlock(&process.lock);
@@ -113,6 +118,7 @@ void oli_process_fork_child(void)
 {
 	struct oli_machine *m = process.machine;
 
+	oli_threads_fork_child();
 	oli_uaccess_fork_child();
 	oli_ufile_fork_child();
 	oli_evfd_fork_child();

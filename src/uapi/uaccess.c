@@ -26,28 +26,10 @@
 #include "base/sys.h"
 #include "uapi/uaccess.h"
 
-__thread struct oli_stack oli_stack;
-
 static struct {
 	pthread_mutex_t lock;
 	int fd; /* -1: not made yet; guarded by @lock */
 } scratch = {PTHREAD_MUTEX_INITIALIZER, -1};
-
-void oli_stack_find(void)
-{
-	int saved = errno;
-	pthread_attr_t attr;
-	void *lo = NULL;
-	size_t size = 0;
-
-	oli_stack = (struct oli_stack){.lo = UINTPTR_MAX, .top = 1};
-	if (!pthread_getattr_np(pthread_self(), &attr)) {
-		if (!pthread_attr_getstack(&attr, &lo, &size))
-			oli_stack = (struct oli_stack){(uintptr_t)lo, (uintptr_t)lo + size};
-		pthread_attr_destroy(&attr);
-	}
-	errno = saved;
-}
 
 /* Under the scratch lock. Return: the file or -errno. */
 static int scratch_fd(void)

@@ -10,16 +10,8 @@
 #ifndef OLI_UAPI_UACCESS_H
 #define OLI_UAPI_UACCESS_H
 
+#include "uapi/thread.h"
 #include "uapi/uapi.h"
-
-/* Of the current thread: [lo, top). top 0: not looked up yet; 1: unknown. */
-struct oli_stack {
-	uintptr_t lo, top;
-};
-
-extern __thread struct oli_stack oli_stack __attribute__((tls_model("initial-exec")));
-
-void oli_stack_find(void);
 
 /*
  * Is [@uaddr, @uaddr + @len) in frames of the callers of this function's
@@ -29,10 +21,10 @@ static inline bool oli_user_on_stack(u64 uaddr, size_t len)
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 
-	if (__builtin_expect(!oli_stack.top, 0))
-		oli_stack_find();
-	return frame >= oli_stack.lo && uaddr >= frame && uaddr <= oli_stack.top &&
-	       len <= oli_stack.top - uaddr;
+	if (__builtin_expect(!oli_thread.stack_top, 0))
+		oli_thread_init();
+	return frame >= oli_thread.stack_lo && uaddr >= frame && uaddr <= oli_thread.stack_top &&
+	       len <= oli_thread.stack_top - uaddr;
 }
 
 /* The fork handlers' share: no thread is inside a copy while the process forks. */

@@ -21,6 +21,7 @@
 
 #include "base/fault.h"
 #include "base/sys.h"
+#include "uapi/thread.h"
 #include "uapi/ufile.h"
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -62,6 +63,7 @@ static void ufile_release(struct oli_fd *obj)
 	struct oli_ctx *ctx;
 	bool dead;
 
+	oli_thread_enter();
 	pthread_mutex_lock(&f->lock);
 	dead = f->dead;
 	ctx = atomic_exchange(&f->ctx, NULL);
@@ -69,6 +71,7 @@ static void ufile_release(struct oli_fd *obj)
 	pthread_mutex_unlock(&f->lock);
 	if (ctx && !dead)
 		oli_ctx_destroy(f->m, ctx);
+	oli_thread_leave();
 	pool_give(f);
 }
 

@@ -154,12 +154,17 @@ ssize_t oli_ufile_write(struct oli_ufile *f, const void *buf, size_t len)
 	u64 uaddr = (uintptr_t)buf;
 	struct oli_ctx *ctx;
 	struct doorbell d;
+	ssize_t rc;
 
-	if (len == sizeof(d) && oli_user_on_stack(uaddr, sizeof(d))) {
+	oli_thread_enter();
+	d.hdr.command = 0;
+	if (len == sizeof(d) && oli_user_on_stack(uaddr, sizeof(d)))
 		memcpy(&d, buf, sizeof(d));
-		ctx = oli_ufile_ctx(f);
-		if (ctx && is_doorbell(&d))
-			return ring(f, ctx, &d);
-	}
-	return write_command(f, uaddr, len);
+	ctx = oli_ufile_ctx(f);
+	if (len == sizeof(d) && is_doorbell(&d) && ctx)
+		rc = ring(f, ctx, &d);
+	else
+		rc = write_command(f, uaddr, len);
+	oli_thread_leave();
+	return rc;
 }

@@ -12,20 +12,26 @@ perf() { # PROGRAM LAST-SIZE ARGS…
 	says "$name: result for $last bytes" "client \| +$last +[0-9]+ +[0-9.]+"
 }
 
+# perftest measures the clock rate for nearly half a second beside each size, so
+# all sizes go once through each program, and the variants at the ends only.
 for op in write read send; do
 	perf "ib_${op}_bw" 8388608 -a -n 100
 	perf "ib_${op}_lat" 8388608 -a -n 20
-	perf "ib_${op}_bw" 65536 -n 1000
-	perf "ib_${op}_lat" 2 -s 2 -n 100
-	perf "ib_${op}_bw" 8388608 -a -n 20 -b
-	perf "ib_${op}_bw" 8388608 -a -n 20 -q 8
+	for size in 2 4096 1048576; do
+		perf "ib_${op}_bw" $size -s $size -n 200 -b
+		perf "ib_${op}_bw" $size -s $size -n 100 -q 8
+		perf "ib_${op}_bw" $size -s $size -n 100 -q 8 -b
+	done
+	perf "ib_${op}_bw" 8388608 -s 8388608 -n 20 -q 8 -b
 done
 # perftest has no events on WRITE.
 for op in read send; do
-	perf "ib_${op}_bw" 8388608 -a -n 20 -e
-	perf "ib_${op}_lat" 8388608 -a -n 20 -e
-	perf "ib_${op}_bw" 4096 -s 4096 -n 200 -q 8 -b -e
+	for size in 2 4096 8388608; do
+		perf "ib_${op}_bw" $size -s $size -n 100 -e
+		perf "ib_${op}_lat" $size -s $size -n 50 -e
+		perf "ib_${op}_bw" $size -s $size -n 20 -q 8 -b -e
+	done
 done
-perf ib_write_bw 4096 -s 4096 -n 200 -q 8 -b
+perf ib_send_bw 8388608 -a -n 20 -e -q 8 -b
 perf ib_write_bw 65536 -x 1 -n 200
 plan

@@ -27,7 +27,7 @@ works "ibv_devinfo -v" "$@" "$OLIO" run -- ibv_devinfo -v
 works "ibv_rc_pingpong" "$@" "$OLIO" pair -- ibv_rc_pingpong -g 1 -c -p "$(free_port)"
 works "ibv_rc_pingpong -e" "$@" "$OLIO" pair -- ibv_rc_pingpong -g 1 -e -p "$(free_port)"
 for op in write read send; do
-	works "ib_${op}_bw -a" "$@" "$OLIO" pair -- "ib_${op}_bw" -a -n 20 -p "$(free_port)"
+	works "ib_${op}_bw" "$@" "$OLIO" pair -- "ib_${op}_bw" -n 200 -p "$(free_port)"
 	works "ib_${op}_lat" "$@" "$OLIO" pair -- "ib_${op}_lat" -n 200 -p "$(free_port)"
 done
 plan
