@@ -21,6 +21,7 @@
 #define OLI_MACHINE_MACHINE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "base/lock.h"
@@ -93,9 +94,9 @@ void *oli_table_peek(struct oli_machine *m, struct oli_table *t, u32 id);
 void oli_obj_publish(struct oli_obj *obj);
 /* LIVE -> DYING. Return: false if somebody else did. */
 bool oli_obj_kill(struct oli_obj *obj);
-static inline bool oli_obj_live(struct oli_obj *obj)
+static inline bool oli_obj_live(const struct oli_obj *obj)
 {
-	return __atomic_load_n(&obj->state, __ATOMIC_ACQUIRE) == OLI_OBJ_LIVE;
+	return atomic_load_explicit(&obj->state, memory_order_acquire) == OLI_OBJ_LIVE;
 }
 
 /* ---- heap: whole pages of the file ---- */
@@ -136,6 +137,7 @@ struct oli_device {
 	_Atomic u64 rnr_naks, retries, access_errors;
 };
 
+/* TAKEN: somebody's, but not to be reached: not filled in yet, or about to exec. */
 enum oli_slot_state { OLI_SLOT_FREE, OLI_SLOT_TAKEN, OLI_SLOT_LIVE, OLI_SLOT_DEAD };
 
 struct oli_slot {
@@ -328,6 +330,13 @@ void oli_machine_forget(struct oli_machine *m);
 
 /* Is (@slot, @gen) a live process? May take a system call. */
 bool oli_slot_alive(struct oli_machine *m, u16 slot, u32 gen);
+
+/*
+ * This process is about to become another program (@on), or could not (@off):
+ * its memory must not be touched from now on. Transfers under way are waited
+ * for by the part (rdma's oli_quiesce()).
+ */
+void oli_slot_suspend(struct oli_machine *m, bool on);
 
 /* Reap every dead process. Takes shm->lock. */
 void oli_reap(struct oli_machine *m);

@@ -159,6 +159,11 @@ void oli_slot_publish(struct oli_machine *m)
 	atomic_store(&oli_slot(m, m->slot)->state, OLI_SLOT_LIVE);
 }
 
+void oli_slot_suspend(struct oli_machine *m, bool on)
+{
+	atomic_store(&oli_slot(m, m->slot)->state, on ? OLI_SLOT_TAKEN : OLI_SLOT_LIVE);
+}
+
 void oli_slot_reap_own(struct oli_machine *m)
 {
 	(void)!oli_lock(&m->shm->lock);

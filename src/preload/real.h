@@ -58,7 +58,11 @@
 	X(sendto, int)                                                                             \
 	X(sendmsg, int)                                                                            \
 	X(recvfrom, int)                                                                           \
-	X(recvmsg, int)
+	X(recvmsg, int)                                                                            \
+	X(execve, int)                                                                             \
+	X(execvpe, int)                                                                            \
+	X(fexecve, int)                                                                            \
+	X(execveat, int)
 
 enum oli_real_id {
 #define OLI_REAL_ENUM(name, ret) OLI_REAL_##name,

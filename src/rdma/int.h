@@ -144,7 +144,7 @@ void oli_mr_release(struct oli_machine *m, struct oli_mr *mr);
 
 static inline u32 oli_qp_state(const struct oli_qp *qp)
 {
-	return __atomic_load_n(&qp->state, __ATOMIC_ACQUIRE);
+	return atomic_load_explicit(&qp->state, memory_order_acquire);
 }
 
 /* Take the half's lock, repairing what a dead holder left (flush.c). */

@@ -206,6 +206,18 @@ static u64 rdma_tick(struct oli_machine *m, void *root, void *localp, u64 now)
 	return first;
 }
 
+void oli_quiesce(struct oli_machine *m)
+{
+	struct oli_qp *qp;
+
+	for (u32 id = 0; (qp = oli_table_peek(m, &oli_rdma(m)->qp, id)); id++) {
+		if (!oli_obj_live(&qp->obj) || qp->obj.slot != m->slot)
+			continue;
+		oli_rq_lock(m, qp);
+		oli_unlock(&qp->rq_lock);
+	}
+}
+
 /* ---- the reaper ---- */
 
 /* Tell the queue pair at the other end that its peer was killed. */

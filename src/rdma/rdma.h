@@ -43,6 +43,12 @@ struct oli_ah;
 #define OLI_MAX_MSG 0x80000000u
 #define OLI_GID_TBL_LEN 1024
 
+/*
+ * Wait for every transfer under way in this process's memory: with the slot
+ * suspended, none begins after that.
+ */
+void oli_quiesce(struct oli_machine *m);
+
 /* ---- device ---- */
 
 void oli_device_query(struct oli_machine *m, u32 dev, struct ib_uverbs_ex_query_device_resp *out);
@@ -113,7 +119,7 @@ OLI_MUST_CHECK int oli_mw_dealloc(struct oli_machine *m, struct oli_mr *mw);
 struct oli_cq_req {
 	u64 user_handle;
 	u32 cqe; /* wanted entries; 1 … OLI_MAX_CQE */
-	u32 comp_vector;
+	u32 comp_vector; /* checked by the boundary; there is one */
 	struct oli_chan *chan; /* or NULL */
 };
 

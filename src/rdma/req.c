@@ -77,11 +77,12 @@ struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_
 }
 
 /* Would it take packets from us? Its rq_lock is held. */
-static bool listens(const struct oli_qp *peer, const struct oli_qp *qp)
+static bool listens(struct oli_machine *m, const struct oli_qp *peer, const struct oli_qp *qp)
 {
 	u32 state = oli_qp_state(peer);
 
-	return oli_obj_live((struct oli_obj *)&peer->obj) && peer->obj.gen == qp->peer_gen &&
+	return oli_slot(m, peer->obj.slot)->state == OLI_SLOT_LIVE &&
+	       oli_obj_live(&peer->obj) && peer->obj.gen == qp->peer_gen &&
 	       peer->dest_qpn == qp->qpn &&
 	       (state == IBV_QPS_RTR || state == IBV_QPS_RTS || state == IBV_QPS_SQD);
 }
@@ -273,7 +274,7 @@ static enum outcome run_connected(struct oli_machine *m, struct oli_qp *qp, stru
 	if (!peer || oli_peer_way(m, qp->peer_slot, qp->peer_slot_gen) == OLI_WAY_UNKNOWN)
 		return unreachable(m, qp, j);
 	oli_rq_lock(m, peer);
-	if (listens(peer, qp))
+	if (listens(m, peer, qp))
 		ans = oli_respond(m, peer, &req, &j->fail);
 	/* The responder went to the error state: its send half is flushed once we hold no lock. */
 	if (ans > OLI_NAK_RNR && ans < OLI_LOCAL_FAULT && qp->type == IBV_QPT_RC && peer != qp)
@@ -360,7 +361,8 @@ static enum outcome run_datagram(struct oli_machine *m, struct oli_qp *qp, struc
 	if (qkey & 0x80000000)
 		qkey = qp->qkey;
 	oli_rq_lock(m, to);
-	if (oli_obj_live(&to->obj) && to->type == IBV_QPT_UD && to->qkey == qkey &&
+	if (oli_slot(m, to->obj.slot)->state == OLI_SLOT_LIVE && oli_obj_live(&to->obj) &&
+	    to->type == IBV_QPT_UD && to->qkey == qkey &&
 	    oli_qp_state(to) >= IBV_QPS_RTR && oli_qp_state(to) <= IBV_QPS_SQE)
 		oli_respond_ud(m, to, &req);
 	oli_unlock(&to->rq_lock);

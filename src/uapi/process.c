@@ -74,6 +74,7 @@ static struct oli_machine *attach_locked(void)
 		oli_warn("no RDMA devices: %s", why);
 		m = NULL;
 	} else {
+		oli_threads_prepare();
 		sysfs_ensure(m);
 	}
 	errno = saved;
@@ -129,6 +130,17 @@ void oli_process_fork_child(void)
 		oli_machine_forget(m);
 }
 
+void oli_process_exec(bool begin)
+{
+	struct oli_machine *m = atomic_load(&process.machine);
+
+	if (!m)
+		return;
+	oli_slot_suspend(m, begin);
+	if (begin)
+		oli_quiesce(m);
+}
+
 void oli_process_exit(void)
 {
 	struct oli_machine *m;
@@ -140,5 +152,7 @@ void oli_process_exit(void)
 	if (!m)
 		return;
 	oli_ufile_kill_all();
-	oli_machine_leave(m);
+	/* A thread that stays in the machine: then its end is the reaper's business. */
+	if (oli_threads_quiesce())
+		oli_machine_leave(m);
 }

@@ -34,6 +34,11 @@ struct oli_machine *oli_process_machine(void);
 void oli_process_fork_prepare(void);
 void oli_process_fork_parent(void);
 void oli_process_fork_child(void);
+/*
+ * Around exec: peers reach this process by its number, which stays, so they must
+ * stop before the new program's memory is there. @begin false: exec failed.
+ */
+void oli_process_exec(bool begin);
 /* At exit(): give the slot back in order. */
 void oli_process_exit(void);
 

@@ -205,12 +205,15 @@ static void misbehave(struct side *s, const char *what)
 	else if (!strcmp(what, "fork"))
 		fork_once(s);
 	else if (!strcmp(what, "exec"))
-		execlp("true", "true", NULL);
+		execlp("sleep", "sleep", "1", NULL);
 	else
 		exit(0);
 	/* Without its descriptors it can only wait to be told to go. */
-	if (!strcmp(what, "closeall") && getchar() != EOF)
-		getchar();
+	if (!strcmp(what, "closeall")) {
+		while (getchar() != EOF)
+			;
+		exit(0);
+	}
 }
 
 static void work(struct side *s)
