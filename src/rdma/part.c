@@ -141,7 +141,8 @@ static u64 run_waiting(struct oli_machine *m, struct oli_qp *qp, u64 now)
 			fail_lost(m, qp);
 		else if (qp->wait && qp->deadline <= now)
 			oli_sq_run(m, qp, &late);
-		if (qp->wait)
+		/* A drained queue waits for its program, not for a time. */
+		if (qp->wait && oli_qp_state(qp) == IBV_QPS_RTS)
 			next = qp->deadline;
 		if (qp->lost && oli_qp_state(qp) > IBV_QPS_INIT &&
 		    oli_qp_state(qp) != IBV_QPS_ERR &&

@@ -235,6 +235,7 @@ static int modify_locked(struct oli_machine *m, struct oli_qp *qp, const struct 
 
 int oli_qp_modify(struct oli_machine *m, struct oli_qp *qp, const struct ib_uverbs_modify_qp *attr)
 {
+	struct oli_qp *late = NULL;
 	struct oli_fail f = {0};
 	int err;
 
@@ -245,7 +246,12 @@ int oli_qp_modify(struct oli_machine *m, struct oli_qp *qp, const struct ib_uver
 	/* Find the peer now, so that its death is noticed from here on. */
 	if (!err && qp->type != IBV_QPT_UD && oli_qp_state(qp) == IBV_QPS_RTR)
 		(void)!oli_qp_peer(m, qp, &f);
+	/* What was posted while the queue was drained starts now. */
+	if (!err && oli_qp_state(qp) == IBV_QPS_RTS)
+		oli_sq_run(m, qp, &late);
 	oli_unlock(&qp->sq_lock);
+	if (late)
+		oli_qp_flush_late(m, late);
 	return err;
 }
 
