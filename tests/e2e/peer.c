@@ -17,7 +17,9 @@
  * good-completions" and ends with status 3; everything else that goes wrong is
  * status 1 and a line on stderr.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <infiniband/verbs.h>
 #include <stdint.h>

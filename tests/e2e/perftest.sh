@@ -29,9 +29,10 @@ for op in read send; do
 	for size in 2 4096 8388608; do
 		perf "ib_${op}_bw" $size -s $size -n 100 -e
 		perf "ib_${op}_lat" $size -s $size -n 50 -e
-		perf "ib_${op}_bw" $size -s $size -n 20 -q 8 -b -e
+		perf "ib_${op}_bw" $size -s $size -n 20 -q 8 -e
+		perf "ib_${op}_bw" $size -s $size -n 20 -b -e
 	done
 done
-perf ib_send_bw 8388608 -a -n 20 -e -q 8 -b
+perf ib_send_bw 8388608 -a -n 20 -e
 perf ib_write_bw 65536 -x 1 -n 200
 plan
