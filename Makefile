@@ -3,6 +3,7 @@
 
 BUILD      ?= build
 ASAN       ?= build-asan
+CLANG      ?= build-clang
 FUZZ       ?= build-fuzz
 PREFIX     ?= /usr/local
 DESTDIR    ?=
@@ -25,6 +26,8 @@ demo: build
 check: build
 	@[ -f $(ASAN)/build.ninja ] || meson setup $(ASAN) $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C $(ASAN) --quiet
+	@[ -f $(CLANG)/build.ninja ] || CC=clang meson setup $(CLANG) -Dwerror=true >/dev/null
+	@ninja -C $(CLANG) --quiet
 	@tests/run $(BUILD) $(ASAN)
 
 bench: build
@@ -37,10 +40,11 @@ fuzz: deps
 	$(FUZZ)/tests/command_fuzz -max_total_time=$(FUZZ_TIME) $(FUZZ)/corpus tests/fuzz/corpus/command
 
 install: build
+	@meson configure $(BUILD) --prefix=$(PREFIX) && ninja -C $(BUILD) --quiet
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
 
 deps:
 	@scripts/deps
 
 clean:
-	rm -rf $(BUILD) $(ASAN) $(FUZZ)
+	rm -rf $(BUILD) $(ASAN) $(CLANG) $(FUZZ) build-peer

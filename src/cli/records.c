@@ -170,7 +170,7 @@ int records_save(const struct records *r, const char *path)
 		return -errno;
 	for (size_t i = 0; i < r->nr; i++)
 		save_one(&r->v[i], f);
-	fprintf(f, "%zu records", r->nr);
+	fprintf(f, r->nr == 1 ? "%zu record" : "%zu records", r->nr);
 	fprintf(f, r->lost ? ", %" PRIu64 " overwritten unread\n" : "\n", r->lost);
 	bad = ferror(f);
 	errno = 0;

@@ -32,10 +32,12 @@
 
 int oli_file_back(int fd, u64 off, u64 len)
 {
-	int saved = errno, err = 0;
+	int saved = errno, err;
 
-	if (len && syscall(SYS_fallocate, fd, 0, off, len) < 0)
-		err = -errno;
+	/* A signal makes tmpfs give up half-way; what it had taken it has given back. */
+	do
+		err = len && syscall(SYS_fallocate, fd, 0, off, len) < 0 ? -errno : 0;
+	while (err == -EINTR);
 	errno = saved;
 	return err;
 }
@@ -120,7 +122,36 @@ int oli_dir_open(const char *dir, bool create, int *dirfd, char *why)
 	return 0;
 }
 
-static void remove_tree(int dirfd)
+/* Is this an entry that a machine makes in its directory? Nothing else there is ever touched. */
+static bool is_ours(const char *name)
+{
+	return !strcmp(name, "machine") || !strcmp(name, "machine.new") || !strcmp(name, "sys") ||
+	       !strncmp(name, "sys.new.", 8) || !strncmp(name, "ev-", 3);
+}
+
+static bool is_dot(const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+/* A user may name any directory: one in which other things lie is not for a machine. */
+static int check_only_ours(int dirfd)
+{
+	int fd = oli_sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), err = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d)
+		return fd < 0 ? fd : -ENOMEM;
+	while (!err && (e = readdir(d)))
+		if (!is_dot(e->d_name) && !is_ours(e->d_name))
+			err = -ENOTEMPTY;
+	closedir(d);
+	return err;
+}
+
+/* Empty @dirfd; at the @top of a machine's directory of what is ours only. */
+static void remove_tree(int dirfd, bool top)
 {
 	int fd = oli_sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -131,14 +162,14 @@ static void remove_tree(int dirfd)
 	while ((e = readdir(d))) {
 		int sub;
 
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		if (is_dot(e->d_name) || (top && !is_ours(e->d_name)))
 			continue;
 		if (unlinkat(dirfd, e->d_name, 0) == 0 || (errno != EISDIR && errno != EPERM))
 			continue;
 		sub = oli_sys_openat(dirfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 		if (sub < 0)
 			continue;
-		remove_tree(sub);
+		remove_tree(sub, false);
 		oli_sys_close(sub);
 		unlinkat(dirfd, e->d_name, AT_REMOVEDIR);
 	}
@@ -151,7 +182,7 @@ void oli_dir_clear(int dirfd)
 
 	/* The file first: without it nobody takes the rest for a machine. */
 	unlinkat(dirfd, "machine", 0);
-	remove_tree(dirfd);
+	remove_tree(dirfd, true);
 	errno = saved;
 }
 
@@ -328,6 +359,13 @@ int oli_file_create(int dirfd, const char *dir, const struct oli_machine_opts *o
 
 	if (err)
 		return err;
+	err = check_only_ours(dirfd);
+	if (err) {
+		WHY("no machine can be made in %s: %s", dir,
+		    err == -ENOTEMPTY ? "there are other files in it" : strerror(-err));
+		free(plan);
+		return err;
+	}
 	snprintf(m.dir, sizeof(m.dir), "%s", dir);
 	plan->size = MACHINE_SIZE;
 	fixed = lay_out(plan, parts);

@@ -5,7 +5,7 @@
  * A page is free when its tag is 0. Allocation is next-fit over runs of zero
  * tags; freeing clears tags. Each store is whole, so a process that dies half
  * way leaves pages tagged with its slot, which the reaper frees: nothing to
- * repair and nothing to leak.
+ * leak, and nothing to repair but the count of used pages.
  *
  * The file is sparse. Before a page is handed out for the first time it is
  * backed with fallocate(), which says ENOSPC here and now where a touch would
@@ -37,12 +37,33 @@ static u64 page_off(struct oli_machine *m, u64 page)
 	return m->shm->heap_off + (page << OLI_PAGE_SHIFT);
 }
 
+/* The count is all that a dead holder can leave wrong. */
+static void heap_lock(struct oli_machine *m)
+{
+	u64 used = 0;
+
+	if (!oli_lock(&m->shm->heap_lock))
+		return;
+	for (u64 i = 0; i < m->shm->heap_committed; i++)
+		used += tags(m)[i] != 0;
+	atomic_store(&m->shm->heap_used, used);
+}
+
+/* Back the pages [@from, @to) and their tags. */
+static int back(struct oli_machine *m, u64 from, u64 to)
+{
+	u64 tag_from = (from * sizeof(u16)) & ~(OLI_PAGE_SIZE - 1);
+	u64 tag_to = oli_align_up(to * sizeof(u16), OLI_PAGE_SIZE);
+	int err = oli_file_back(m->fd, m->shm->owner_off + tag_from, tag_to - tag_from);
+
+	return err ? err : oli_file_back(m->fd, page_off(m, from), (to - from) << OLI_PAGE_SHIFT);
+}
+
 /* Back pages up to @end (exclusive) and their tags. */
 static int commit(struct oli_machine *m, u64 end)
 {
 	struct oli_shm *shm = m->shm;
 	u64 have = shm->heap_committed, want = oli_align_up(end, COMMIT_STEP);
-	u64 tag_from, tag_to;
 	int err;
 
 	if (end <= have)
@@ -51,15 +72,11 @@ static int commit(struct oli_machine *m, u64 end)
 		want = shm->heap_pages;
 	if (OLI_FAULT())
 		return -ENOSPC;
-	tag_from = (have * sizeof(u16)) & ~(OLI_PAGE_SIZE - 1);
-	tag_to = oli_align_up(want * sizeof(u16), OLI_PAGE_SIZE);
-	err = oli_file_back(m->fd, shm->owner_off + tag_from, tag_to - tag_from);
-	if (!err)
-		err = oli_file_back(m->fd, page_off(m, have), (want - have) << OLI_PAGE_SHIFT);
+	err = back(m, have, want);
 	/* The step may not fit where the need does. */
 	if (err == -ENOSPC && want != end) {
 		want = end;
-		err = oli_file_back(m->fd, page_off(m, have), (want - have) << OLI_PAGE_SHIFT);
+		err = back(m, have, want);
 	}
 	if (!err)
 		shm->heap_committed = want;
@@ -120,8 +137,7 @@ int oli_heap_alloc(struct oli_machine *m, u64 bytes, u16 owner, u64 *off)
 	if (bytes > m->size)
 		return -ENOMEM;
 	n = oli_align_up(bytes ? bytes : 1, OLI_PAGE_SIZE) >> OLI_PAGE_SHIFT;
-	/* A dead holder leaves whole tags: nothing to repair. */
-	(void)!oli_lock(&m->shm->heap_lock);
+	heap_lock(m);
 	err = take_run(m, n, owner, &page);
 	oli_unlock(&m->shm->heap_lock);
 	if (err) {
@@ -142,7 +158,7 @@ void oli_heap_free(struct oli_machine *m, u64 off, u64 bytes)
 
 	if (!oli_range_inside(page, n, 0, m->shm->heap_pages))
 		return;
-	(void)!oli_lock(&m->shm->heap_lock);
+	heap_lock(m);
 	memset(tags(m) + page, 0, n * sizeof(u16));
 	atomic_fetch_sub(&m->shm->heap_used, n);
 	oli_unlock(&m->shm->heap_lock);
@@ -153,7 +169,7 @@ void oli_heap_free_owner(struct oli_machine *m, u16 owner)
 	u16 *tag;
 	u64 n = 0;
 
-	(void)!oli_lock(&m->shm->heap_lock);
+	heap_lock(m);
 	tag = tags(m);
 	for (u64 i = 0; i < m->shm->heap_committed; i++) {
 		if (tag[i] != (u16)(owner + 1))

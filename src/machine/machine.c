@@ -68,8 +68,11 @@ static int open_or_create(struct oli_machine *m, const struct oli_machine_opts *
 	err = oli_file_create(m->dirfd, m->dir, opts, m->parts, why);
 	if (!err)
 		err = oli_file_open(m->dirfd, m->dir, &fd, &size, why);
-	if (!err)
-		err = oli_file_map(m, fd, size, why);
+	if (err)
+		return err;
+	err = oli_file_map(m, fd, size, why);
+	if (err)
+		oli_fd_close_high(fd);
 	return err;
 }
 
@@ -111,11 +114,13 @@ static int enter(struct oli_machine *m, const struct oli_machine_opts *opts, cha
 		return err;
 	oli_reap(m);
 	err = oli_slot_take(m, opts->observer);
-	if (err) {
+	if (err == -ENOSPC)
 		WHY("the machine in %s has no free slot: %d processes are attached", m->dir,
 		    OLI_SLOTS);
+	else if (err)
+		WHY("cannot take a slot in %s: %s", m->dir, strerror(-err));
+	if (err)
 		return err;
-	}
 	err = oli_events_init(m);
 	if (!err)
 		err = attach_parts(m);
@@ -133,6 +138,15 @@ static int enter(struct oli_machine *m, const struct oli_machine_opts *opts, cha
 	return 0;
 }
 
+/* Entering failed: a machine that was made for us alone goes; one that was refused stays. */
+static void leave_nothing(struct oli_machine *m)
+{
+	if (!m->base)
+		rmdir(m->dir); /* if it is empty */
+	else if (!oli_slots_any_alive(m))
+		oli_dir_remove(m->dirfd, m->dir);
+}
+
 int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part *const *parts,
 		     struct oli_machine **out, char *why)
 {
@@ -145,7 +159,7 @@ int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part 
 	}
 	m->parts = parts;
 	m->pid = getpid();
-	m->fd = m->dirfd = -1;
+	m->fd = m->dirfd = m->lock_fd = -1;
 	err = oli_dir_resolve(opts->name, m->dir, !opts->no_create, why);
 	while (!err) {
 		err = oli_dir_open(m->dir, !opts->no_create, &m->dirfd, why);
@@ -154,6 +168,8 @@ int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part 
 		err = lock_dir(m->dirfd);
 		if (!err) {
 			err = enter(m, opts, why);
+			if (err)
+				leave_nothing(m);
 			if (m->dirfd >= 0)
 				flock(m->dirfd, LOCK_UN);
 			break;
@@ -201,5 +217,6 @@ void oli_machine_forget(struct oli_machine *m)
 	oli_events_forget(m);
 	oli_fd_close_high(m->fd);
 	oli_fd_close_high(m->dirfd);
-	m->fd = m->dirfd = -1;
+	oli_fd_close_high(m->lock_fd);
+	m->fd = m->dirfd = m->lock_fd = -1;
 }

@@ -49,7 +49,8 @@ struct oli_obj {
 	u32 gen;           /* counts its uses, so that a stale (id, gen) is noticed */
 	u32 next_free;     /* table lock; id + 1, 0 ends the list */
 	u16 slot;          /* the owner */
-	u16 pad[3];
+	u16 locked;        /* its locks were initialised; never undone */
+	u16 pad[2];
 };
 
 #define OLI_TABLE_CHUNKS 1024
@@ -72,7 +73,7 @@ struct oli_table {
 /*
  * @max objects of @obj_size bytes, a struct oli_obj first in each. The first
  * @keep bytes (the head, and locks that somebody late may still try) are zeroed
- * only once: an object's first user, who finds gen 1, initialises its locks.
+ * only once: an object's first user, who finds @locked 0, initialises its locks.
  * Creation time only.
  */
 void oli_table_init(struct oli_table *t, u32 obj_size, u32 keep, u32 max);
@@ -262,7 +263,12 @@ struct oli_machine {
 	struct oli_shm *shm;
 	u64 size;
 	int dirfd;  /* the machine's directory */
-	int fd;     /* the file; carries the slot's lock */
+	int fd;     /* the file */
+	/*
+	 * The file again, never mapped: carries the slot's lock. A mapping would
+	 * keep the lock in every forked child, after our death.
+	 */
+	int lock_fd;
 	u16 slot;   /* ours */
 	u32 gen;    /* of our slot */
 	pid_t pid;  /* of the process that attached: after fork it differs from getpid() */

@@ -31,6 +31,7 @@ struct watch {
 	u16 slot;
 	u32 gen;
 	int pidfd; /* or -1 */
+	bool ended; /* so says the pidfd */
 };
 
 struct oli_service {
@@ -65,8 +66,14 @@ static bool next_dead(struct oli_machine *m, struct oli_service *sv, u16 *slot, 
 	for (int i = 0; i < sv->nr_watches && !found; i++) {
 		struct watch w = sv->watch[i];
 
-		if (oli_slot_alive(m, w.slot, w.gen))
+		if (oli_slot_alive(m, w.slot, w.gen)) {
+			/* A child that it forked behind our back holds its lock: no use to poll. */
+			if (w.ended && w.pidfd >= 0) {
+				oli_fd_close_high(w.pidfd);
+				sv->watch[i].pidfd = -1;
+			}
 			continue;
+		}
 		if (w.pidfd >= 0)
 			oli_fd_close_high(w.pidfd);
 		sv->watch[i] = sv->watch[--sv->nr_watches];
@@ -111,6 +118,16 @@ static unsigned int collect(struct oli_machine *m, struct oli_service *sv, struc
 	return n;
 }
 
+static void note_ends(struct oli_service *sv, const struct pollfd *pfd, unsigned int n)
+{
+	pthread_mutex_lock(&sv->lock);
+	for (int i = 0; i < sv->nr_watches; i++)
+		for (unsigned int k = 1; k < n; k++)
+			if (pfd[k].revents && pfd[k].fd == sv->watch[i].pidfd)
+				sv->watch[i].ended = true;
+	pthread_mutex_unlock(&sv->lock);
+}
+
 static void sleep_until(struct oli_machine *m, struct oli_service *sv, u64 deadline)
 {
 	struct pollfd pfd[OLI_SLOTS + 1];
@@ -124,7 +141,10 @@ static void sleep_until(struct oli_machine *m, struct oli_service *sv, u64 deadl
 		timeout = deadline > now ? (s64)(deadline - now) : 0;
 	if (blind && (timeout < 0 || timeout > (s64)(WATCH_POLL_MS * OLI_NS_PER_MS)))
 		timeout = WATCH_POLL_MS * OLI_NS_PER_MS;
-	if (oli_sys_poll(pfd, n, timeout) > 0 && (pfd[0].revents & POLLIN))
+	if (oli_sys_poll(pfd, n, timeout) <= 0)
+		return;
+	note_ends(sv, pfd, n);
+	if (pfd[0].revents & POLLIN)
 		while (oli_sys_read(pfd[0].fd, drain, sizeof(drain)) == sizeof(drain))
 			;
 }

@@ -128,10 +128,29 @@ static void fill_slot(struct oli_machine *m, struct oli_slot *s, bool observer)
 	s->probe_magic = m->probe;
 }
 
+static int open_lock_fd(struct oli_machine *m)
+{
+	int fd = OLI_FAULT() ? -EMFILE : oli_sys_openat(m->dirfd, "machine", O_RDWR | O_NOFOLLOW, 0);
+
+	if (fd < 0)
+		return fd;
+	m->lock_fd = oli_fd_to_high(fd);
+	return 0;
+}
+
+static void close_lock_fd(struct oli_machine *m)
+{
+	oli_fd_close_high(m->lock_fd);
+	m->lock_fd = -1;
+}
+
 int oli_slot_take(struct oli_machine *m, bool observer)
 {
-	int err = -ENOSPC;
+	int err = open_lock_fd(m);
 
+	if (err)
+		return err;
+	err = -ENOSPC;
 	(void)!oli_lock(&m->shm->lock);
 	for (u16 i = 0; i < OLI_SLOTS && err == -ENOSPC; i++) {
 		struct oli_slot *s = oli_slot(m, i);
@@ -139,7 +158,7 @@ int oli_slot_take(struct oli_machine *m, bool observer)
 
 		if (s->state != OLI_SLOT_FREE || OLI_FAULT())
 			continue;
-		err = oli_sys_fcntl_lock(m->fd, F_OFD_SETLK, &fl);
+		err = oli_sys_fcntl_lock(m->lock_fd, F_OFD_SETLK, &fl);
 		if (err) {
 			/* Somebody's forked child still holds it: not ours to use. */
 			err = err == -EAGAIN || err == -EACCES ? -ENOSPC : err;
@@ -151,6 +170,8 @@ int oli_slot_take(struct oli_machine *m, bool observer)
 		m->gen = s->gen;
 	}
 	oli_unlock(&m->shm->lock);
+	if (err)
+		close_lock_fd(m);
 	return err;
 }
 
@@ -178,6 +199,7 @@ void oli_slot_give(struct oli_machine *m)
 	(void)!oli_lock(&m->shm->lock);
 	atomic_store(&oli_slot(m, m->slot)->state, OLI_SLOT_FREE);
 	m->gen = 0;
-	oli_sys_fcntl_lock(m->fd, F_OFD_SETLK, &fl);
+	oli_sys_fcntl_lock(m->lock_fd, F_OFD_SETLK, &fl);
+	close_lock_fd(m);
 	oli_unlock(&m->shm->lock);
 }

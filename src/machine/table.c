@@ -29,7 +29,7 @@ void oli_table_init(struct oli_table *t, u32 obj_size, u32 keep, u32 max)
 
 static struct oli_obj *obj_at(struct oli_machine *m, struct oli_table *t, u32 id)
 {
-	u64 chunk = t->chunk[id / t->chunk_objs];
+	u64 chunk = t->chunk[id >> oli_log2(t->chunk_objs)];
 
 	return oli_ptr(m, chunk + (u64)(id & (t->chunk_objs - 1)) * t->obj_size);
 }
@@ -106,7 +106,7 @@ int oli_table_alloc(struct oli_machine *m, struct oli_table *t, u16 slot, void *
 	obj = obj_at(m, t, t->free_head - 1);
 	t->free_head = obj->next_free;
 	memset((u8 *)obj + t->keep, 0, t->obj_size - t->keep);
-	obj->slot = slot;
+	__atomic_store_n(&obj->slot, slot, __ATOMIC_RELAXED);
 	obj->gen++;
 	atomic_store_explicit(&obj->state, OLI_OBJ_NEW, memory_order_release);
 	oli_unlock(&t->lock);
@@ -119,10 +119,11 @@ void oli_table_free(struct oli_machine *m, struct oli_table *t, void *object)
 	struct oli_obj *obj = object;
 
 	table_lock(m, t);
-	obj->slot = OLI_SLOT_NONE;
+	/* The state first: until then the object has an owner, who is reaped. */
+	atomic_store_explicit(&obj->state, OLI_OBJ_FREE, memory_order_release);
+	__atomic_store_n(&obj->slot, OLI_SLOT_NONE, __ATOMIC_RELAXED);
 	obj->next_free = t->free_head;
 	t->free_head = obj->id + 1;
-	atomic_store_explicit(&obj->state, OLI_OBJ_FREE, memory_order_release);
 	oli_unlock(&t->lock);
 }
 

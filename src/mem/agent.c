@@ -101,7 +101,7 @@ static void *agent_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "olio-copy");
 	for (;;) {
-		u32 state = atomic_load_explicit(&box->state, memory_order_acquire);
+		u32 state = atomic_load_explicit(&box->state, memory_order_acquire), len;
 
 		if (state == STOP)
 			break;
@@ -109,10 +109,11 @@ static void *agent_main(void *arg)
 			futex_wait(&box->state, state, 1000);
 			continue;
 		}
-		/* The length is another process's word: bounds first. */
-		box->result = box->len > PIECE ? -EFAULT
-					       : file_copy(a->m->fd, data_off(a->off), box->addr,
-							   box->len, !box->to_target);
+		/* The length is another process's word: read once, then checked. */
+		len = __atomic_load_n(&box->len, __ATOMIC_RELAXED);
+		box->result = len > PIECE ? -EFAULT
+					  : file_copy(a->m->fd, data_off(a->off), box->addr, len,
+						      !box->to_target);
 		atomic_compare_exchange_strong(&box->state, &state, DONE);
 		futex_wake(&box->state);
 	}

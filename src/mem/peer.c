@@ -141,9 +141,23 @@ enum oli_way oli_peer_way(struct oli_machine *m, u16 slot, u32 gen)
 	return way;
 }
 
+/* process_vm_* knows no length but the lists': one of them must be exact. */
+static void clip(struct iovec *iov, u32 *n, u64 len)
+{
+	u32 used = 0;
+
+	while (used < *n && len > iov[used].iov_len)
+		len -= iov[used++].iov_len;
+	if (used == *n)
+		return;
+	iov[used].iov_len = len;
+	*n = used + 1;
+}
+
 int oli_peer_move(struct oli_machine *m, struct oli_move *mv)
 {
 	mv->bad_side = OLI_SIDE_NONE;
+	clip(mv->local, &mv->nlocal, mv->len);
 	switch (oli_peer_way_known(m, mv->slot, mv->gen)) {
 	case OLI_WAY_SELF:
 	case OLI_WAY_VM:

@@ -37,6 +37,7 @@
 	X(freopen, ptr)                                                                            \
 	X(fclose, int)                                                                             \
 	X(ioctl, int)                                                                              \
+	X(pthread_setcanceltype, int)                                                              \
 	X(write, int)                                                                              \
 	X(writev, int)                                                                             \
 	X(pwrite, int)                                                                             \

@@ -17,15 +17,35 @@
 
 _Static_assert(sizeof(struct ib_uverbs_wc) == 48, "the provider's completion");
 
-/* Finish what a dead poster began. */
-static void repair(struct oli_machine *m, struct oli_cq *cq)
+static void fire(struct oli_machine *m, struct oli_cq *cq, bool solicited);
+
+/* Steps (3) and (4) of a commit; may be done twice. */
+static void commit(struct oli_machine *m, struct oli_cq *cq)
 {
-	if (!cq->txn)
-		return;
+	struct oli_inflight *fl = oli_ptr_checked(m, cq->txn_inflight, sizeof(*fl));
+
+	if (fl)
+		fl->done = 1;
+	OLI_CRASH_POINT();
 	cq->prod = cq->txn - 1;
 	oli_ring_set_producer(m, &cq->ring, cq->prod);
-	atomic_store(&cq->posted, cq->txn_posted);
+	OLI_CRASH_POINT();
+	atomic_store_explicit(&cq->posted, cq->txn_posted, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
 	cq->txn = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/*
+ * Finish what a dead poster began. It may have died between its commit and its
+ * event: an event too many makes the program look once more, one too few makes
+ * it sleep for ever.
+ */
+static void repair(struct oli_machine *m, struct oli_cq *cq)
+{
+	if (cq->txn)
+		commit(m, cq);
+	fire(m, cq, true);
 }
 
 static void cq_lock(struct oli_machine *m, struct oli_cq *cq)
@@ -46,14 +66,10 @@ struct oli_cq *oli_cq_get(struct oli_machine *m, struct oli_ctx *ctx, u32 handle
 	return cq && cq->ctx == ctx->obj.id && cq->obj.slot == m->slot ? cq : NULL;
 }
 
-u64 oli_cq_posted(struct oli_machine *m, struct oli_cq *cq)
+void oli_cq_settle(struct oli_machine *m, struct oli_cq *cq)
 {
-	u64 n;
-
 	cq_lock(m, cq);
-	n = cq->posted;
 	oli_unlock(&cq->lock);
-	return n;
 }
 
 int oli_cq_create(struct oli_machine *m, struct oli_ctx *ctx, const struct oli_cq_req *req,
@@ -67,8 +83,9 @@ int oli_cq_create(struct oli_machine *m, struct oli_ctx *ctx, const struct oli_c
 	err = oli_table_alloc(m, &oli_rdma(m)->cq, m->slot, &cq);
 	if (err)
 		return err == -ENOSPC ? -ENOMEM : err;
-	if (cq->obj.gen == 1)
+	if (!cq->obj.locked)
 		oli_lock_init(&cq->lock);
+	cq->obj.locked = 1;
 	err = oli_ring_create(m, m->slot, req->cqe, sizeof(struct ib_uverbs_wc), &cq->ring);
 	if (err) {
 		oli_table_free(m, &oli_rdma(m)->cq, cq);
@@ -124,9 +141,12 @@ static void fire(struct oli_machine *m, struct oli_cq *cq, bool solicited)
 {
 	if (!cq->armed || (!(cq->armed & OLI_CQ_NEXT) && !solicited))
 		return;
-	cq->armed = 0;
+	/* Sent before it is disarmed: see repair(). */
 	if (cq->chan)
 		send_comp_event(m, cq);
+	atomic_signal_fence(memory_order_seq_cst);
+	OLI_CRASH_POINT();
+	cq->armed = 0;
 }
 
 /* Arming with completions already there does not fire: the program polls again. */
@@ -152,33 +172,41 @@ static int overflow(struct oli_machine *m, struct oli_cq *cq)
 	return -EOVERFLOW;
 }
 
+/*
+ * The reader's index lies on a line that it writes at each poll, which costs a
+ * transfer between cores to look at: what it was last is enough until the queue
+ * seems full, for it only moves on.
+ */
+static bool full(struct oli_machine *m, struct oli_cq *cq, u32 next)
+{
+	if (next == cq->cons)
+		cq->cons = oli_ring_consumer(m, &cq->ring);
+	return next == cq->cons;
+}
+
 int oli_cq_post(struct oli_machine *m, struct oli_cq *cq, const struct ib_uverbs_wc *wc,
-		bool solicited, u64 *posted)
+		bool solicited, struct oli_inflight *fl)
 {
 	u32 next;
 	int err = 0;
 
 	cq_lock(m, cq);
 	next = (cq->prod + 1) & cq->ring.mask;
-	if (cq->dead || next == oli_ring_consumer(m, &cq->ring)) {
+	if (cq->dead || full(m, cq, next)) {
 		err = overflow(m, cq);
 		oli_unlock(&cq->lock);
 		return err;
 	}
 	memcpy(oli_ring_elem(m, &cq->ring, cq->prod), wc, sizeof(*wc));
 	OLI_CRASH_POINT();
-	*posted = cq->posted + 1;
 	cq->txn_posted = cq->posted + 1;
+	cq->txn_inflight = (u64)((u8 *)fl - m->base);
 	atomic_signal_fence(memory_order_seq_cst);
 	cq->txn = next + 1;
 	atomic_signal_fence(memory_order_seq_cst);
 	OLI_CRASH_POINT();
-	cq->prod = next;
-	oli_ring_set_producer(m, &cq->ring, next);
+	commit(m, cq);
 	OLI_CRASH_POINT();
-	atomic_store_explicit(&cq->posted, cq->txn_posted, memory_order_release);
-	atomic_signal_fence(memory_order_seq_cst);
-	cq->txn = 0;
 	fire(m, cq, solicited || wc->status != IBV_WC_SUCCESS);
 	oli_unlock(&cq->lock);
 	return err;
@@ -220,6 +248,7 @@ int oli_cq_resize(struct oli_machine *m, struct oli_cq *cq, u32 cqe)
 	old = cq->ring;
 	cq->ring = fresh;
 	cq->prod = (u32)n;
+	cq->cons = 0;
 	cq->cqe = fresh.mask;
 	oli_ring_set_producer(m, &cq->ring, (u32)n);
 	oli_unlock(&cq->lock);

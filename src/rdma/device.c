@@ -14,7 +14,7 @@ static const u64 device_caps =
 	IB_UVERBS_DEVICE_UD_AV_PORT_ENFORCE | IB_UVERBS_DEVICE_PORT_ACTIVE_EVENT |
 	IB_UVERBS_DEVICE_SYS_IMAGE_GUID | IB_UVERBS_DEVICE_RC_RNR_NAK_GEN |
 	IB_UVERBS_DEVICE_MEM_MGT_EXTENSIONS | IB_UVERBS_DEVICE_MEM_WINDOW |
-	IB_UVERBS_DEVICE_MEM_WINDOW_TYPE_2B;
+	IB_UVERBS_DEVICE_SRQ_RESIZE | IB_UVERBS_DEVICE_MEM_WINDOW_TYPE_2B;
 
 static void query_base(struct oli_device *dev, struct ib_uverbs_query_device_resp *r)
 {
@@ -34,6 +34,10 @@ static void query_base(struct oli_device *dev, struct ib_uverbs_query_device_res
 	r->max_mw = OLI_MAX_MR / 2;
 	r->max_pd = OLI_MAX_PD;
 	r->max_ah = OLI_MAX_AH;
+	r->max_srq = OLI_MAX_SRQ;
+	r->max_srq_wr = OLI_MAX_SRQ_WR;
+	r->max_srq_sge = OLI_MAX_SRQ_SGE;
+	r->atomic_cap = IBV_ATOMIC_HCA;
 	r->max_qp_rd_atom = 128;
 	r->max_res_rd_atom = 0x3f000;
 	r->max_qp_init_rd_atom = 128;
@@ -58,6 +62,11 @@ static u8 mtu_enum(u32 mtu)
 	while (e > IBV_MTU_256 && (128u << e) + 80 > mtu)
 		e--;
 	return e;
+}
+
+u32 oli_device_mtu(struct oli_machine *m, u32 dev)
+{
+	return 128u << mtu_enum(m->shm->devices[dev].mtu);
 }
 
 int oli_port_query(struct oli_machine *m, u32 dev, u8 port, struct ib_uverbs_query_port_resp *out)

@@ -58,6 +58,7 @@ static inline void oli_ring_set_consumer(struct oli_machine *m, const struct oli
 	X(UNBOUND)       /* the window is not bound, or to another queue pair */                   \
 	X(QP_ACCESS)     /* the queue pair does not permit this access */                          \
 	X(UNMAPPED)      /* registered, but the program has unmapped it since */                   \
+	X(UNALIGNED)     /* an atomic on a word that is not aligned to 8 bytes */                  \
 	X(TOO_LONG)      /* more than the receiver's buffer, or than a message may have */         \
 	X(NO_RECV)       /* no receive was posted in time */                                       \
 	X(NO_ROUTE)      /* the address is not of this machine */                                  \
@@ -96,17 +97,25 @@ void oli_why(struct oli_machine *m, struct oli_qp *qp, const struct oli_fail *f,
 /* ---- completion queues (cq.c) ---- */
 
 /*
- * Append @wc. @posted: set, before the completion can be seen, to the value of
- * cq->posted that says it is there.
+ * Append @wc. @fl, in shared memory: marked done in one step with the commit.
  * Return: 0, -EOVERFLOW: no room; the queue is in error and its event was raised.
  */
 int oli_cq_post(struct oli_machine *m, struct oli_cq *cq, const struct ib_uverbs_wc *wc,
-		bool solicited, u64 *posted);
+		bool solicited, struct oli_inflight *fl);
 struct oli_cq *oli_cq_at(struct oli_machine *m, u32 id);
-/* Completions ever posted, commits that a dead poster began included. */
-u64 oli_cq_posted(struct oli_machine *m, struct oli_cq *cq);
+/* Finish what a dead poster began, if there is one. */
+void oli_cq_settle(struct oli_machine *m, struct oli_cq *cq);
 /* For the reaper. */
 void oli_cq_release(struct oli_machine *m, struct oli_cq *cq);
+
+/* ---- shared receive queues (srq.c) ---- */
+
+struct oli_srq *oli_srq_at(struct oli_machine *m, u32 id);
+/* Fill @qp->taken. Its rq_lock is held. Return: false if nothing is posted. */
+bool oli_srq_take(struct oli_machine *m, struct oli_qp *qp);
+/* Finish what a dead taker began. */
+void oli_srq_settle(struct oli_machine *m, u32 id);
+void oli_srq_release(struct oli_machine *m, struct oli_srq *srq);
 
 /* ---- async events (ctx.c) ---- */
 
@@ -150,6 +159,8 @@ static inline u32 oli_qp_state(const struct oli_qp *qp)
 /* Take the half's lock, repairing what a dead holder left (flush.c). */
 void oli_sq_lock(struct oli_machine *m, struct oli_qp *qp);
 void oli_rq_lock(struct oli_machine *m, struct oli_qp *qp);
+/* For the reaper: repair the receive half if a dead process held it. */
+void oli_rq_settle(struct oli_machine *m, struct oli_qp *qp);
 
 /*
  * Complete the oldest element of a half with @wc and advance. For the send half
@@ -189,6 +200,8 @@ bool oli_qp_modify_ok(u32 type, u32 from, u32 to, u32 mask);
 /* Run the send queue. sq_lock is held. *@late: a queue pair to flush after it is released. */
 void oli_sq_run(struct oli_machine *m, struct oli_qp *qp, struct oli_qp **late);
 
+#define OLI_GRH 40
+
 /* A request as the responder gets it. */
 struct oli_req {
 	const struct oli_qp *from;
@@ -200,7 +213,8 @@ struct oli_req {
 	struct iovec *iov; /* local memory; used up */
 	u32 niov;
 	u64 len;
-	u8 grh[40]; /* datagrams: what the receiver finds in front */
+	u64 compare_add, swap; /* atomics */
+	const u8 *grh; /* datagrams: the OLI_GRH bytes that the receiver finds in front */
 };
 
 enum oli_answer {

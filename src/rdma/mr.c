@@ -276,13 +276,15 @@ int oli_mr_remote(struct oli_machine *m, const struct oli_qp *qp, u32 rkey, u64 
 		  u32 access, u64 *addr, struct oli_fail *f)
 {
 	struct oli_mr *mr = by_key(m, rkey);
+	/* Read first: a window that is valid now does not change while our hazard stands. */
+	bool valid = mr && atomic_load(&mr->valid);
 
 	f->at_peer = true;
 	if (!mr || mr->rkey != rkey || mr->obj.slot != qp->obj.slot)
 		return fail(f, OLI_CAUSE_NO_KEY, rkey, start, len);
 	if (mr->pd != qp->pd)
 		return fail(f, OLI_CAUSE_WRONG_PD, rkey, start, len);
-	if (!mr->valid || (mr->kind == OLI_MR_MW2 && mr->bound_qpn != qp->qpn))
+	if (!valid || (mr->kind == OLI_MR_MW2 && mr->bound_qpn != qp->qpn))
 		return fail(f, mr->kind == OLI_MR_PLAIN ? OLI_CAUSE_NO_KEY : OLI_CAUSE_UNBOUND,
 			    rkey, start, len);
 	if (check_range(mr, rkey, start, len, access, f))

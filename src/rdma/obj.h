@@ -32,10 +32,14 @@
 #define OLI_MAX_AH 65536
 #define OLI_MAX_CTX 4096
 #define OLI_MAX_CHAN 8192
+#define OLI_MAX_SRQ 65536
+/* Locks over 8-byte words of memory that atomics work on. */
+#define OLI_ATOMIC_LOCKS 64
 
 /* The state of the RDMA part: its tables. */
 struct oli_rdma {
-	struct oli_table ctx, chan, pd, mr, cq, qp, ah;
+	struct oli_table ctx, chan, pd, mr, cq, qp, ah, srq;
+	struct oli_lock atomic_lock[OLI_ATOMIC_LOCKS];
 };
 
 struct oli_ctx {
@@ -87,8 +91,9 @@ struct oli_ring {
 /*
  * A completion queue. The commit of a completion is one step for a reader and
  * for a survivor: (1) write the element, (2) txn = the new producer index + 1,
- * (3) publish the index in the ring, count it in @posted, (4) txn = 0. A taker
- * of the lock who finds txn set redoes (3) and (4): nothing lost, nothing twice.
+ * (3) mark the poster's inflight record done, publish the index in the ring,
+ * count it in @posted, (4) txn = 0. A taker of the lock who finds txn set redoes
+ * (3) and (4): nothing lost, nothing twice.
  */
 struct oli_cq {
 	struct oli_obj obj;
@@ -101,8 +106,10 @@ struct oli_cq {
 	struct oli_ring ring;
 
 	u32 prod;
+	u32 cons; /* the reader's index when it was last looked at */
 	u32 txn;
-	u64 txn_posted; /* what @posted will be */
+	u64 txn_posted;	  /* what @posted will be */
+	u64 txn_inflight; /* offset of the poster's struct oli_inflight */
 	_Atomic u64 posted;
 	u32 armed; /* OLI_CQ_NEXT, OLI_CQ_SOLICITED */
 	u32 dead;  /* overflowed: CQ_ERR was raised */
@@ -117,14 +124,40 @@ struct oli_cq {
 /*
  * The work request that a thread is completing. Set before the ring's element is
  * consumed, cleared after its completion is committed: whoever finds it set after
- * the thread's death finishes it, by @cq_posted: if the queue has counted that
- * far, the completion is there; else a flushed one is due.
+ * the thread's death consumes the element, and posts a flushed completion if
+ * none is there. @done is part of the completion queue's commit, so it is true
+ * exactly if the completion is there, once that queue is repaired.
  */
 struct oli_inflight {
 	u32 busy;
 	u32 report; /* a completion is due: not for an unsignalled success */
+	u32 next;   /* the ring's consumer index behind it */
+	u32 done;
 	u64 wr_id;
-	u64 cq_posted;
+};
+
+struct oli_srq {
+	struct oli_obj obj;
+	struct oli_lock lock; /* kept; guards ring, cons, txn, limit */
+	u32 ctx;
+	u32 pd;
+	u64 user_handle;
+	u32 max_wr, max_sge;
+	u32 limit;
+	u32 cons;
+	struct oli_ring ring;
+	u32 txn;
+	u32 async_sent;
+	u64 txn_taken;     /* offset of the struct oli_taken that @txn fills */
+	_Atomic u32 users; /* queue pairs */
+};
+
+/* The receive that a queue pair has taken from its shared receive queue. */
+struct oli_taken {
+	u32 valid;
+	u32 num_sge;
+	u64 wr_id;
+	struct rxe_sge sge[OLI_MAX_SRQ_SGE];
 };
 
 struct oli_qp_counters {
@@ -133,13 +166,19 @@ struct oli_qp_counters {
 
 enum oli_wait { OLI_WAIT_NONE, OLI_WAIT_RNR, OLI_WAIT_PEER };
 
+/*
+ * The two halves are changed by two processes at once: each has its lock and its
+ * words on cache lines of its own, and what both only read lies between them.
+ */
 struct oli_qp {
 	struct oli_obj obj;
-	struct oli_lock sq_lock, rq_lock; /* kept */
-	u32 qpn;
+	_Alignas(64) struct oli_lock sq_lock; /* kept */
+	_Alignas(64) struct oli_lock rq_lock; /* kept */
+	_Alignas(64) u32 qpn;
 	u32 ctx;
 	u32 pd;
 	u32 scq, rcq; /* indexes */
+	u32 srq;      /* index + 1, 0 without */
 	u32 type;     /* IB_UVERBS_QPT_* */
 	u64 user_handle;
 	_Atomic u32 state; /* IBV_QPS_*; changed with both locks, or to ERR with rq_lock */
@@ -161,7 +200,7 @@ struct oli_qp {
 	u32 peer_slot_gen;
 
 	/* requester half: sq_lock */
-	struct oli_ring sq;
+	_Alignas(64) struct oli_ring sq;
 	u32 sq_cons;
 	u32 wait; /* enum oli_wait */
 	u32 retry_left, rnr_left;
@@ -170,15 +209,15 @@ struct oli_qp {
 	struct oli_qp_counters count;
 
 	/* responder half: rq_lock */
-	struct oli_ring rq;
+	_Alignas(64) struct oli_ring rq;
 	u32 rq_cons;
 	u32 pad1;
 	struct oli_inflight rq_inflight;
+	struct oli_taken taken; /* with a shared receive queue, instead of rq */
 
 	_Atomic u32 async_sent;
 	_Atomic u32 lost;  /* the connected process was killed */
 	u64 lost_deadline; /* service thread of the owner */
-	u32 listed;        /* on the owner's waiting list */
 };
 
 struct oli_ah {

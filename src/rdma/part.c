@@ -19,9 +19,11 @@
 #include "rdma/int.h"
 
 struct local {
-	pthread_mutex_t lock; /* guards the list and every qp->listed of this process */
+	pthread_mutex_t lock; /* guards all below */
 	u32 *qp;              /* indexes */
 	u32 n, room;
+	u8 listed[OLI_MAX_QP]; /* by index: it is on the list. Here and not in the object,
+				  which may be another process's by the time it is looked at */
 };
 
 const struct oli_part *const oli_parts[] = {&oli_rdma_part, &oli_mem_part, NULL};
@@ -38,6 +40,9 @@ static int rdma_init(struct oli_machine *m, void *root)
 	oli_table_init(&r->mr, sizeof(struct oli_mr), head, OLI_MAX_MR);
 	oli_table_init(&r->cq, sizeof(struct oli_cq), offsetof(struct oli_cq, ctx), OLI_MAX_CQ);
 	oli_table_init(&r->qp, sizeof(struct oli_qp), offsetof(struct oli_qp, qpn), OLI_MAX_QP);
+	oli_table_init(&r->srq, sizeof(struct oli_srq), offsetof(struct oli_srq, ctx), OLI_MAX_SRQ);
+	for (int i = 0; i < OLI_ATOMIC_LOCKS; i++)
+		oli_lock_init(&r->atomic_lock[i]);
 	oli_table_init(&r->ah, sizeof(struct oli_ah), head, OLI_MAX_AH);
 	return 0;
 }
@@ -71,7 +76,7 @@ static void rdma_detach(struct oli_machine *m, void *root, void *localp)
 /* The list's lock is held. Without memory the queue pair waits for the next doorbell. */
 static void list_add(struct local *l, struct oli_qp *qp)
 {
-	if (qp->listed)
+	if (l->listed[qp->obj.id])
 		return;
 	if (l->n == l->room) {
 		u32 room = l->room ? 2 * l->room : 64;
@@ -83,7 +88,7 @@ static void list_add(struct local *l, struct oli_qp *qp)
 		l->room = room;
 	}
 	l->qp[l->n++] = qp->obj.id;
-	qp->listed = 1;
+	l->listed[qp->obj.id] = 1;
 }
 
 void oli_wait_add(struct oli_machine *m, struct oli_qp *qp)
@@ -133,7 +138,7 @@ static u64 run_waiting(struct oli_machine *m, struct oli_qp *qp, u64 now)
 	u64 next = 0;
 
 	oli_sq_lock(m, qp);
-	if (oli_obj_live(&qp->obj)) {
+	if (oli_obj_live(&qp->obj) && qp->obj.slot == m->slot) {
 		if (qp->lost && !qp->lost_deadline)
 			qp->lost_deadline = now + retry_time(qp);
 		if (qp->lost && qp->lost_deadline <= now && oli_qp_state(qp) != IBV_QPS_ERR &&
@@ -183,15 +188,15 @@ static u64 rdma_tick(struct oli_machine *m, void *root, void *localp, u64 now)
 
 		/* Off the list first: a doorbell that must wait meanwhile lists it again. */
 		l->qp[i] = l->qp[--l->n];
-		qp->listed = 0;
+		l->listed[qp->obj.id] = 0;
 		pthread_mutex_unlock(&l->lock);
-		next = qp->obj.slot == m->slot ? run_waiting(m, qp, now) : 0;
+		next = run_waiting(m, qp, now);
 		pthread_mutex_lock(&l->lock);
 		if (!next)
 			continue;
 		if (!first || next < first)
 			first = next;
-		if (!qp->listed) {
+		if (!l->listed[qp->obj.id]) {
 			list_add(l, qp);
 			/* It now stands at the end; what was swapped to @i is looked at next. */
 			if (l->n && i < l->n - 1) {
@@ -254,6 +259,19 @@ static void reap_qps(struct oli_machine *m, struct oli_rdma *r, u16 slot)
 	}
 }
 
+/*
+ * Finish what the dead one began on queue pairs that live on, now: a receiver
+ * may sleep until its completion comes, and for datagrams nobody else would see.
+ */
+static void settle_survivors(struct oli_machine *m, struct oli_rdma *r)
+{
+	struct oli_qp *qp;
+
+	for (u32 id = 0; (qp = oli_table_peek(m, &r->qp, id)); id++)
+		if (oli_obj_live(&qp->obj))
+			oli_rq_settle(m, qp);
+}
+
 static void reap_regions(struct oli_machine *m, struct oli_rdma *r, u16 slot)
 {
 	struct oli_mr *mr;
@@ -261,6 +279,11 @@ static void reap_regions(struct oli_machine *m, struct oli_rdma *r, u16 slot)
 	for (u32 id = 0; (mr = oli_table_peek(m, &r->mr, id)); id++) {
 		if (mr->obj.state == OLI_OBJ_FREE || mr->obj.slot != slot)
 			continue;
+		/* Not filled in: it counts nowhere yet. */
+		if (mr->obj.state == OLI_OBJ_NEW) {
+			oli_table_free(m, &r->mr, mr);
+			continue;
+		}
 		atomic_store(&mr->obj.state, OLI_OBJ_DYING);
 		oli_mr_release(m, mr);
 	}
@@ -280,9 +303,12 @@ static void rdma_reap(struct oli_machine *m, void *root, u16 slot)
 {
 	struct oli_rdma *r = root;
 
+	if (slot != m->slot)
+		settle_survivors(m, r);
 	reap_qps(m, r, slot);
 	reap_regions(m, r, slot);
 	reap_table(m, &r->cq, slot);
+	reap_table(m, &r->srq, slot);
 	reap_table(m, &r->ah, slot);
 	reap_table(m, &r->pd, slot);
 	reap_table(m, &r->chan, slot);
@@ -294,6 +320,7 @@ void oli_ctx_destroy(struct oli_machine *m, struct oli_ctx *ctx)
 	struct oli_rdma *r = oli_rdma(m);
 	u32 id = ctx->obj.id, none;
 	struct oli_chan *ch;
+	struct oli_srq *srq;
 	struct oli_qp *qp;
 	struct oli_mr *mr;
 	struct oli_cq *cq;
@@ -306,6 +333,7 @@ void oli_ctx_destroy(struct oli_machine *m, struct oli_ctx *ctx)
 			act
 
 	EACH(&r->qp, qp, (void)!oli_qp_destroy(m, qp, &none));
+	EACH(&r->srq, srq, (void)!oli_srq_destroy(m, srq, &none));
 	EACH(&r->mr, mr, if (mr->kind != OLI_MR_PLAIN) (void)!oli_mw_dealloc(m, mr));
 	EACH(&r->mr, mr, (void)!oli_mr_dereg(m, mr));
 	EACH(&r->cq, cq, (void)!oli_cq_destroy(m, cq, &none, &none));

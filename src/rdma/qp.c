@@ -35,7 +35,7 @@ static int check_caps(const struct oli_qp_req *r)
 {
 	if (r->type != IBV_QPT_RC && r->type != IBV_QPT_UC && r->type != IBV_QPT_UD)
 		return -EOPNOTSUPP;
-	if (!r->send_cq || !r->recv_cq)
+	if (!r->send_cq || !r->recv_cq || (r->srq && r->type == IBV_QPT_UC))
 		return -EINVAL;
 	if (r->max_send_wr > OLI_MAX_QP_WR || r->max_recv_wr > OLI_MAX_QP_WR ||
 	    r->max_send_sge > OLI_MAX_SGE || r->max_recv_sge > OLI_MAX_SGE ||
@@ -50,6 +50,8 @@ static int make_rings(struct oli_machine *m, struct oli_qp *qp)
 	u32 sge = c->max_send_sge * (u32)sizeof(struct rxe_sge), room;
 	int err;
 
+	if (c->srq)
+		c->max_recv_wr = c->max_recv_sge = 0;
 	room = sge > c->max_inline_data ? sge : c->max_inline_data;
 	err = oli_ring_create(m, m->slot, c->max_send_wr,
 			      (u32)sizeof(struct rxe_send_wqe) + room, &qp->sq);
@@ -60,6 +62,8 @@ static int make_rings(struct oli_machine *m, struct oli_qp *qp)
 	c->max_inline_data = (1u << qp->sq.elem_log2) - (u32)sizeof(struct rxe_send_wqe);
 	if (c->max_inline_data > OLI_MAX_INLINE)
 		c->max_inline_data = OLI_MAX_INLINE;
+	if (c->srq)
+		return 0;
 	err = oli_ring_create(m, m->slot, c->max_recv_wr,
 			      (u32)sizeof(struct rxe_recv_wqe) +
 				      c->max_recv_sge * (u32)sizeof(struct rxe_sge),
@@ -82,9 +86,10 @@ int oli_qp_create(struct oli_machine *m, struct oli_pd *pd, const struct oli_qp_
 	err = oli_table_alloc(m, &oli_rdma(m)->qp, m->slot, &qp);
 	if (err)
 		return err == -ENOSPC ? -ENOMEM : err;
-	if (qp->obj.gen == 1) {
+	if (!qp->obj.locked) {
 		oli_lock_init(&qp->sq_lock);
 		oli_lock_init(&qp->rq_lock);
+		qp->obj.locked = 1;
 	}
 	qp->cap = *req;
 	err = make_rings(m, qp);
@@ -97,6 +102,7 @@ int oli_qp_create(struct oli_machine *m, struct oli_pd *pd, const struct oli_qp_
 	qp->pd = pd->obj.id;
 	qp->scq = oli_handle(req->send_cq);
 	qp->rcq = oli_handle(req->recv_cq);
+	qp->srq = req->srq ? oli_handle(req->srq) + 1 : 0;
 	qp->type = req->type;
 	qp->user_handle = req->user_handle;
 	qp->sq_sig_all = req->sq_sig_all;
@@ -105,6 +111,8 @@ int oli_qp_create(struct oli_machine *m, struct oli_pd *pd, const struct oli_qp_
 	atomic_fetch_add(&pd->users, 1);
 	atomic_fetch_add(&req->send_cq->users, 1);
 	atomic_fetch_add(&req->recv_cq->users, 1);
+	if (req->srq)
+		atomic_fetch_add(&req->srq->users, 1);
 	oli_obj_publish(&qp->obj);
 	*out = qp;
 	return 0;
@@ -192,8 +200,11 @@ static void reset_halves(struct oli_machine *m, struct oli_qp *qp)
 {
 	qp->sq_cons = oli_ring_producer(m, &qp->sq);
 	oli_ring_set_consumer(m, &qp->sq, qp->sq_cons);
-	qp->rq_cons = oli_ring_producer(m, &qp->rq);
-	oli_ring_set_consumer(m, &qp->rq, qp->rq_cons);
+	if (!qp->srq) {
+		qp->rq_cons = oli_ring_producer(m, &qp->rq);
+		oli_ring_set_consumer(m, &qp->rq, qp->rq_cons);
+	}
+	qp->taken.valid = 0;
 	qp->wait = OLI_WAIT_NONE;
 	qp->peer = 0;
 	qp->lost = 0;
@@ -298,6 +309,14 @@ static void put_cq(struct oli_machine *m, u32 id)
 		atomic_fetch_sub(&cq->users, 1);
 }
 
+static void put_srq(struct oli_machine *m, u32 id)
+{
+	struct oli_srq *srq = id ? oli_srq_at(m, id - 1) : NULL;
+
+	if (srq)
+		atomic_fetch_sub(&srq->users, 1);
+}
+
 /* Wait for whoever is in it; after this nobody starts anything on it. */
 static void quiesce(struct oli_machine *m, struct oli_qp *qp)
 {
@@ -319,6 +338,7 @@ u32 oli_qp_release(struct oli_machine *m, struct oli_qp *qp)
 	oli_ring_destroy(m, &qp->rq);
 	put_cq(m, qp->scq);
 	put_cq(m, qp->rcq);
+	put_srq(m, qp->srq);
 	if (pd)
 		atomic_fetch_sub(&pd->users, 1);
 	oli_table_free(m, &oli_rdma(m)->qp, qp);

@@ -34,11 +34,14 @@ struct oli_mr;
 struct oli_cq;
 struct oli_qp;
 struct oli_ah;
+struct oli_srq;
 
 /* Device limits (as Linux's rxe reports them, where olio has no smaller one). */
 #define OLI_MAX_SGE 32
 #define OLI_MAX_QP_WR 0x100000
 #define OLI_MAX_CQE 32767
+#define OLI_MAX_SRQ_WR 0x8000
+#define OLI_MAX_SRQ_SGE 27
 #define OLI_MAX_INLINE 512
 #define OLI_MAX_MSG 0x80000000u
 #define OLI_GID_TBL_LEN 1024
@@ -53,6 +56,8 @@ void oli_quiesce(struct oli_machine *m);
 
 void oli_device_query(struct oli_machine *m, u32 dev, struct ib_uverbs_ex_query_device_resp *out);
 int oli_port_query(struct oli_machine *m, u32 dev, u8 port, struct ib_uverbs_query_port_resp *out);
+/* What fits into a packet, bytes. */
+u32 oli_device_mtu(struct oli_machine *m, u32 dev);
 
 /* ---- contexts: one open device file ---- */
 
@@ -71,6 +76,7 @@ struct oli_mr *oli_mw_get(struct oli_machine *m, struct oli_ctx *ctx, u32 handle
 struct oli_cq *oli_cq_get(struct oli_machine *m, struct oli_ctx *ctx, u32 handle);
 struct oli_qp *oli_qp_get(struct oli_machine *m, struct oli_ctx *ctx, u32 handle);
 struct oli_ah *oli_ah_get(struct oli_machine *m, struct oli_ctx *ctx, u32 handle);
+struct oli_srq *oli_srq_get(struct oli_machine *m, struct oli_ctx *ctx, u32 handle);
 struct oli_chan *oli_chan_get(struct oli_machine *m, struct oli_ctx *ctx, u32 id);
 u32 oli_ctx_id(const struct oli_ctx *ctx);
 /* The boundary's handle of any object. */
@@ -135,11 +141,31 @@ int oli_cq_req_notify(struct oli_machine *m, struct oli_cq *cq, bool solicited_o
 /* *@comp, *@async: events that the program has read and must acknowledge. */
 OLI_MUST_CHECK int oli_cq_destroy(struct oli_machine *m, struct oli_cq *cq, u32 *comp, u32 *async);
 
+/* ---- shared receive queues ---- */
+
+struct oli_srq_req {
+	u64 user_handle;
+	u32 max_wr, max_sge;
+	u32 limit; /* fewer receives left than this raise SRQ_LIMIT_REACHED, once; 0: never */
+};
+
+OLI_MUST_CHECK int oli_srq_create(struct oli_machine *m, struct oli_pd *pd,
+				  const struct oli_srq_req *req, struct oli_srq **out);
+/* What was granted, and the limit that is armed. */
+void oli_srq_query(struct oli_machine *m, struct oli_srq *srq, struct oli_srq_req *out);
+void oli_srq_mminfo(const struct oli_srq *srq, struct mminfo *mi);
+/* @mask: IBV_SRQ_MAX_WR (what is queued moves to a new ring), IBV_SRQ_LIMIT. */
+OLI_MUST_CHECK int oli_srq_modify(struct oli_machine *m, struct oli_srq *srq, u32 mask, u32 max_wr,
+				  u32 limit);
+/* -EBUSY: a queue pair uses it. */
+OLI_MUST_CHECK int oli_srq_destroy(struct oli_machine *m, struct oli_srq *srq, u32 *events);
+
 /* ---- queue pairs ---- */
 
 struct oli_qp_req {
 	u64 user_handle;
 	struct oli_cq *send_cq, *recv_cq;
+	struct oli_srq *srq; /* or NULL: a receive queue of its own */
 	u32 max_send_wr, max_recv_wr, max_send_sge, max_recv_sge, max_inline_data;
 	u8 sq_sig_all;
 	u8 type; /* enum ib_uverbs_qp_type: RC, UC, UD */

@@ -47,10 +47,17 @@ static u64 retry_ns(const struct oli_qp *qp)
 
 /* ---- the peer ---- */
 
+/* The slot of a queue pair that nobody keeps from being destroyed: maybe OLI_SLOT_NONE. */
+static u16 owner(const struct oli_qp *qp)
+{
+	return __atomic_load_n(&qp->obj.slot, __ATOMIC_RELAXED);
+}
+
 struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_fail *f)
 {
-	struct oli_ctx *ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
 	struct oli_qp *peer;
+	struct oli_ctx *ctx;
+	u16 slot;
 
 	if (qp->peer) {
 		peer = oli_table_get(m, &oli_rdma(m)->qp, qp->peer - 1);
@@ -60,16 +67,18 @@ struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_
 		return NULL;
 	}
 	f->cause = OLI_CAUSE_NO_ROUTE;
+	ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
 	if (!ctx || !oli_gid_is_local(m, ctx->dev, qp->av.dgid))
 		return NULL;
 	f->cause = OLI_CAUSE_NO_PEER;
 	peer = oli_qp_by_num(m, qp->dest_qpn);
-	if (!peer || peer->type != qp->type)
+	slot = peer ? owner(peer) : OLI_SLOT_NONE;
+	if (slot >= OLI_SLOTS || peer->type != qp->type)
 		return NULL;
 	qp->peer = peer->obj.id + 1;
 	qp->peer_gen = peer->obj.gen;
-	qp->peer_slot = peer->obj.slot;
-	qp->peer_slot_gen = oli_slot(m, peer->obj.slot)->gen;
+	qp->peer_slot = slot;
+	qp->peer_slot_gen = oli_slot(m, slot)->gen;
 	oli_service_watch(m, qp->peer_slot, qp->peer_slot_gen);
 	oli_peer_way(m, qp->peer_slot, qp->peer_slot_gen);
 	f->cause = OLI_CAUSE_NONE;
@@ -81,17 +90,24 @@ static bool listens(struct oli_machine *m, const struct oli_qp *peer, const stru
 {
 	u32 state = oli_qp_state(peer);
 
-	return oli_slot(m, peer->obj.slot)->state == OLI_SLOT_LIVE &&
-	       oli_obj_live(&peer->obj) && peer->obj.gen == qp->peer_gen &&
+	/* Only a live object's slot is a slot's number. */
+	return oli_obj_live(&peer->obj) && peer->obj.gen == qp->peer_gen &&
+	       oli_slot(m, peer->obj.slot)->state == OLI_SLOT_LIVE &&
 	       peer->dest_qpn == qp->qpn &&
 	       (state == IBV_QPS_RTR || state == IBV_QPS_RTS || state == IBV_QPS_SQD);
 }
 
 /* ---- gathering ---- */
 
-static bool reads_local(u32 op)
+static bool is_atomic(u32 op)
 {
-	return op == IBV_WR_RDMA_READ;
+	return op == IBV_WR_ATOMIC_CMP_AND_SWP || op == IBV_WR_ATOMIC_FETCH_AND_ADD;
+}
+
+/* Does what comes back go into the local list? */
+static bool writes_local(u32 op)
+{
+	return op == IBV_WR_RDMA_READ || is_atomic(op);
 }
 
 static int gather_inline(struct oli_machine *m, struct oli_qp *qp, struct job *j)
@@ -112,7 +128,7 @@ static int gather_inline(struct oli_machine *m, struct oli_qp *qp, struct job *j
  */
 static int gather(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 {
-	u32 access = reads_local(j->wqe.wr.opcode) ? IBV_ACCESS_LOCAL_WRITE : 0;
+	u32 access = writes_local(j->wqe.wr.opcode) ? IBV_ACCESS_LOCAL_WRITE : 0;
 
 	for (u32 i = 0; i < j->wqe.dma.num_sge; i++) {
 		const struct rxe_sge *s = &j->sge[i];
@@ -147,7 +163,8 @@ static int load(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 	j->len = 0;
 	j->status = IBV_WC_SUCCESS;
 	memset(&j->fail, 0, sizeof(j->fail));
-	if (j->wqe.wr.send_flags & IBV_SEND_INLINE) {
+	/* An atomic write carries its word in the work request. */
+	if ((j->wqe.wr.send_flags & IBV_SEND_INLINE) || j->wqe.wr.opcode == IBV_WR_ATOMIC_WRITE) {
 		err = gather_inline(m, qp, j);
 		return err ? bad_wr(j) : 0;
 	}
@@ -169,11 +186,14 @@ static int load(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 static struct oli_req request(const struct oli_qp *qp, struct job *j)
 {
 	const struct rxe_send_wr *wr = &j->wqe.wr;
+	bool atomic = is_atomic(wr->opcode);
 
 	return (struct oli_req){.from = qp,
 				.opcode = wr->opcode,
 				.remote_addr = wr->wr.rdma.remote_addr,
-				.rkey = wr->wr.rdma.rkey,
+				.rkey = atomic ? wr->wr.atomic.rkey : wr->wr.rdma.rkey,
+				.compare_add = wr->wr.atomic.compare_add,
+				.swap = wr->wr.atomic.swap,
 				.imm_or_inv = wr->ex.invalidate_rkey,
 				.solicited = wr->send_flags & IBV_SEND_SOLICITED,
 				.iov = j->iov,
@@ -267,7 +287,12 @@ static enum outcome run_connected(struct oli_machine *m, struct oli_qp *qp, stru
 	enum oli_answer ans = OLI_NO_ANSWER;
 	struct oli_req req = request(qp, j);
 
-	if (j->wqe.wr.opcode == IBV_WR_RDMA_READ && (qp->type == IBV_QPT_UC || !qp->max_rd_atomic)) {
+	if (writes_local(j->wqe.wr.opcode) && (qp->type == IBV_QPT_UC || !qp->max_rd_atomic)) {
+		bad_wr(j);
+		return DONE;
+	}
+	if ((is_atomic(j->wqe.wr.opcode) || j->wqe.wr.opcode == IBV_WR_ATOMIC_WRITE) &&
+	    j->len != sizeof(u64)) {
 		bad_wr(j);
 		return DONE;
 	}
@@ -286,12 +311,12 @@ static enum outcome run_connected(struct oli_machine *m, struct oli_qp *qp, stru
 /* ---- datagrams ---- */
 
 /* What the receiver finds in front of the data (IBTA A17.4.5): an IPv4 header at its end, or a GRH. */
-static void fill_grh(u8 grh[40], const u8 sgid[16], const struct ib_uverbs_global_route *r, u64 len)
+static void fill_grh(u8 grh[OLI_GRH], const u8 sgid[16], const struct ib_uverbs_global_route *r, u64 len)
 {
 	static const u8 mapped[12] = {[10] = 0xff, [11] = 0xff};
 	u16 total;
 
-	memset(grh, 0, 40);
+	memset(grh, 0, OLI_GRH);
 	if (!memcmp(sgid, mapped, 12) && !memcmp(r->dgid, mapped, 12)) {
 		u8 *ip = grh + 20;
 
@@ -320,49 +345,53 @@ static void fill_grh(u8 grh[40], const u8 sgid[16], const struct ib_uverbs_globa
 	memcpy(grh + 24, r->dgid, 16);
 }
 
-static struct oli_qp *ud_target(struct oli_machine *m, struct oli_qp *qp, struct job *j,
-				struct oli_req *req)
+/* Where the datagram goes, or NULL; and what is in front of it. */
+static struct oli_qp *ud_target(struct oli_machine *m, struct oli_qp *qp, u32 dev, struct job *j,
+				u8 grh[OLI_GRH])
 {
-	struct oli_ctx *ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
 	u32 num = j->wqe.wr.wr.ud.ah_num;
 	struct oli_ah *ah = num ? oli_table_get(m, &oli_rdma(m)->ah, num - 1) : NULL;
 	u8 sgid[16];
 
-	if (!ah || ah->obj.slot != qp->obj.slot || ah->pd != qp->pd || !ctx) {
+	if (!ah || ah->obj.slot != qp->obj.slot || ah->pd != qp->pd) {
 		bad_wr(j);
 		return NULL;
 	}
-	if (!oli_gid_is_local(m, ctx->dev, ah->attr.grh.dgid) ||
-	    !oli_gid_at(m, ctx->dev, ah->attr.grh.sgid_index, sgid))
+	if (!oli_gid_is_local(m, dev, ah->attr.grh.dgid) ||
+	    !oli_gid_at(m, dev, ah->attr.grh.sgid_index, sgid))
 		return NULL;
-	fill_grh(req->grh, sgid, &ah->attr.grh, req->len);
+	fill_grh(grh, sgid, &ah->attr.grh, j->len);
 	return oli_qp_by_num(m, j->wqe.wr.wr.ud.remote_qpn);
 }
 
 /* Nobody hears of a datagram that is not delivered. */
 static enum outcome run_datagram(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 {
+	struct oli_ctx *ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
 	struct oli_req req = request(qp, j);
-	u32 qkey = j->wqe.wr.wr.ud.remote_qkey;
-	struct ib_uverbs_query_port_resp port;
+	u32 qkey = j->wqe.wr.wr.ud.remote_qkey, dev = ctx ? ctx->dev : 0;
+	u32 mtu = oli_device_mtu(m, dev);
 	struct oli_qp *to;
+	u8 grh[OLI_GRH];
+	u16 slot;
 
-	(void)!oli_port_query(m, 0, 1, &port);
-	if (j->len > (128u << port.active_mtu)) {
+	if (j->len > mtu) {
 		j->fail = (struct oli_fail){.cause = OLI_CAUSE_TOO_LONG, .want_len = j->len,
-					    .have_len = 128u << port.active_mtu};
+					    .have_len = mtu};
 		j->status = IBV_WC_LOC_LEN_ERR;
 		return DONE;
 	}
-	to = ud_target(m, qp, j, &req);
-	if (!to || oli_peer_way(m, to->obj.slot, oli_slot(m, to->obj.slot)->gen) == OLI_WAY_UNKNOWN)
+	req.grh = grh;
+	to = ud_target(m, qp, dev, j, grh);
+	slot = to ? owner(to) : OLI_SLOT_NONE;
+	if (slot >= OLI_SLOTS || oli_peer_way(m, slot, oli_slot(m, slot)->gen) == OLI_WAY_UNKNOWN)
 		return DONE;
 	/* A key with its top bit set stands for the queue pair's own (IBTA 10.2.5). */
 	if (qkey & 0x80000000)
 		qkey = qp->qkey;
 	oli_rq_lock(m, to);
-	if (oli_slot(m, to->obj.slot)->state == OLI_SLOT_LIVE && oli_obj_live(&to->obj) &&
-	    to->type == IBV_QPT_UD && to->qkey == qkey &&
+	if (oli_obj_live(&to->obj) && oli_slot(m, to->obj.slot)->state == OLI_SLOT_LIVE &&
+	    to->qpn == j->wqe.wr.wr.ud.remote_qpn && to->type == IBV_QPT_UD && to->qkey == qkey &&
 	    oli_qp_state(to) >= IBV_QPS_RTR && oli_qp_state(to) <= IBV_QPS_SQE)
 		oli_respond_ud(m, to, &req);
 	oli_unlock(&to->rq_lock);
@@ -383,15 +412,10 @@ static enum outcome run_local(struct oli_machine *m, struct oli_qp *qp, struct j
 	return DONE;
 }
 
-static enum outcome run_job(struct oli_machine *m, struct oli_qp *qp, struct job *j,
-			    struct oli_qp **late)
+static enum outcome run_remote(struct oli_machine *m, struct oli_qp *qp, struct job *j,
+			       struct oli_qp **late)
 {
-	u32 op = j->wqe.wr.opcode;
-
-	switch (op) {
-	case IBV_WR_BIND_MW:
-	case IBV_WR_LOCAL_INV:
-		return run_local(m, qp, j);
+	switch (j->wqe.wr.opcode) {
 	case IBV_WR_SEND:
 	case IBV_WR_SEND_WITH_IMM:
 		if (qp->type == IBV_QPT_UD)
@@ -400,6 +424,9 @@ static enum outcome run_job(struct oli_machine *m, struct oli_qp *qp, struct job
 	case IBV_WR_RDMA_WRITE:
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
 	case IBV_WR_RDMA_READ:
+	case IBV_WR_ATOMIC_CMP_AND_SWP:
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+	case IBV_WR_ATOMIC_WRITE:
 	case IBV_WR_SEND_WITH_INV:
 		if (qp->type != IBV_QPT_UD)
 			return run_connected(m, qp, j, late);
@@ -407,6 +434,23 @@ static enum outcome run_job(struct oli_machine *m, struct oli_qp *qp, struct job
 	}
 	bad_wr(j);
 	return DONE;
+}
+
+/*
+ * The hazard keeps the regions of the local list alive until the last byte has
+ * moved. Work on keys waits for hazards itself, and must not hold one.
+ */
+static enum outcome run_job(struct oli_machine *m, struct oli_qp *qp, struct job *j,
+			    struct oli_qp **late)
+{
+	_Atomic u64 *hazard = oli_hazard_take(m, qp->pd);
+	int err = load(m, qp, j);
+	u32 op = j->wqe.wr.opcode;
+	bool local = op == IBV_WR_BIND_MW || op == IBV_WR_LOCAL_INV;
+	enum outcome out = !err && !local ? run_remote(m, qp, j, late) : DONE;
+
+	oli_hazard_drop(hazard);
+	return !err && local ? run_local(m, qp, j) : out;
 }
 
 static u32 wc_opcode(u32 op)
@@ -417,6 +461,12 @@ static u32 wc_opcode(u32 op)
 		return IBV_WC_RDMA_WRITE;
 	case IBV_WR_RDMA_READ:
 		return IBV_WC_RDMA_READ;
+	case IBV_WR_ATOMIC_CMP_AND_SWP:
+		return IBV_WC_COMP_SWAP;
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+		return IBV_WC_FETCH_ADD;
+	case IBV_WR_ATOMIC_WRITE:
+		return IBV_WC_ATOMIC_WRITE;
 	case IBV_WR_BIND_MW:
 		return IBV_WC_BIND_MW;
 	case IBV_WR_LOCAL_INV:
@@ -449,14 +499,22 @@ static void finish_job(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 		oli_qp_error(m, qp, OLI_NO_EVENT);
 }
 
-void oli_sq_run(struct oli_machine *m, struct oli_qp *qp, struct oli_qp **late)
+static void count_sent(struct oli_machine *m, const struct oli_qp *qp, u64 msgs, u64 bytes)
 {
 	struct oli_ctx *ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
+	struct oli_device *dev = &m->shm->devices[ctx ? ctx->dev : 0];
+
+	atomic_fetch_add_explicit(&dev->sent_msgs, msgs, memory_order_relaxed);
+	atomic_fetch_add_explicit(&dev->sent_bytes, bytes, memory_order_relaxed);
+}
+
+void oli_sq_run(struct oli_machine *m, struct oli_qp *qp, struct oli_qp **late)
+{
 	u64 msgs = qp->count.sent_msgs, bytes = qp->count.sent_bytes;
 	struct job j;
 
 	while (oli_qp_state(qp) == IBV_QPS_RTS && qp->sq_cons != oli_ring_producer(m, &qp->sq)) {
-		if (!load(m, qp, &j) && run_job(m, qp, &j, late) == WAIT)
+		if (run_job(m, qp, &j, late) == WAIT)
 			break;
 		finish_job(m, qp, &j);
 		if (*late)
@@ -464,14 +522,8 @@ void oli_sq_run(struct oli_machine *m, struct oli_qp *qp, struct oli_qp **late)
 	}
 	if (oli_qp_state(qp) == IBV_QPS_ERR)
 		oli_sq_flush(m, qp);
-	if (ctx && qp->count.sent_msgs != msgs) {
-		struct oli_device *dev = &m->shm->devices[ctx->dev];
-
-		atomic_fetch_add_explicit(&dev->sent_msgs, qp->count.sent_msgs - msgs,
-					  memory_order_relaxed);
-		atomic_fetch_add_explicit(&dev->sent_bytes, qp->count.sent_bytes - bytes,
-					  memory_order_relaxed);
-	}
+	if (qp->count.sent_msgs != msgs)
+		count_sent(m, qp, qp->count.sent_msgs - msgs, qp->count.sent_bytes - bytes);
 }
 
 int oli_qp_doorbell(struct oli_machine *m, struct oli_qp *qp)

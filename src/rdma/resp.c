@@ -70,8 +70,9 @@ static enum oli_answer rdma(struct oli_machine *m, struct oli_qp *qp, struct oli
 	enum oli_answer ans = OLI_ACK;
 	u64 addr = 0;
 
+	/* What the queue pair as a whole does not do is an invalid request, not a bad key. */
 	if (!qp_permits(qp, access, f))
-		return OLI_NAK_ACCESS;
+		return OLI_NAK_INVALID;
 	/* A transfer of nothing names no memory (IBTA 9.7.4.1.3). */
 	if (!req->len)
 		return OLI_ACK;
@@ -82,7 +83,94 @@ static enum oli_answer rdma(struct oli_machine *m, struct oli_qp *qp, struct oli
 	return ans;
 }
 
+/* ---- atomics ---- */
+
+/*
+ * Atomic among the operations of this device (IBV_ATOMIC_HCA), on a word of one
+ * process: a lock by address, held from the read to the write. A holder that is
+ * killed has written all of the word or nothing.
+ */
+static struct oli_lock *word_lock(struct oli_machine *m, const struct oli_qp *qp, u64 addr)
+{
+	return &oli_rdma(m)->atomic_lock[(addr / 8 + qp->obj.slot) % OLI_ATOMIC_LOCKS];
+}
+
+/* Move the 8 bytes of @word to (@to_remote) or from @addr in @qp's process. */
+static int move_word(struct oli_machine *m, struct oli_qp *qp, u64 *word, u64 addr, bool to_remote,
+		     struct oli_fail *f, enum oli_answer *ans)
+{
+	struct iovec here = {word, sizeof(*word)};
+	struct iovec there = {(void *)(uintptr_t)addr, sizeof(*word)};
+	struct oli_req one = {.iov = &here, .niov = 1};
+
+	return move(m, qp, &one, &there, 1, sizeof(*word), to_remote, f, ans);
+}
+
+/* The old value goes into the requester's own memory, by the same calls. */
+static enum oli_answer return_word(struct oli_machine *m, struct oli_req *req, u64 *old,
+				   struct oli_fail *f)
+{
+	struct iovec here = {old, sizeof(*old)};
+	struct oli_move mv = {.slot = m->slot, .gen = m->gen, .to_remote = true, .local = &here,
+			      .remote = req->iov, .nlocal = 1, .nremote = req->niov,
+			      .len = sizeof(*old)};
+
+	if (oli_peer_way(m, m->slot, m->gen) != OLI_WAY_UNKNOWN && oli_peer_move(m, &mv) == 0)
+		return OLI_ACK;
+	f->cause = OLI_CAUSE_UNMAPPED;
+	f->want_start = mv.bad_addr;
+	return OLI_LOCAL_FAULT;
+}
+
+static bool unaligned(const struct oli_req *req, struct oli_fail *f)
+{
+	if (req->remote_addr % sizeof(u64) == 0)
+		return false;
+	f->cause = OLI_CAUSE_UNALIGNED;
+	f->want_start = req->remote_addr;
+	return true;
+}
+
+static enum oli_answer atomic(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
+			      struct oli_fail *f)
+{
+	enum oli_answer ans = OLI_ACK;
+	struct oli_lock *lock;
+	u64 addr, old, new;
+
+	if (!qp_permits(qp, IBV_ACCESS_REMOTE_ATOMIC, f))
+		return OLI_NAK_INVALID;
+	if (unaligned(req, f))
+		return OLI_NAK_INVALID;
+	if (oli_mr_remote(m, qp, req->rkey, req->remote_addr, sizeof(u64), IBV_ACCESS_REMOTE_ATOMIC,
+			  &addr, f))
+		return OLI_NAK_ACCESS;
+	lock = word_lock(m, qp, addr);
+	(void)!oli_lock(lock);
+	if (!move_word(m, qp, &old, addr, false, f, &ans)) {
+		new = req->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD ? old + req->compare_add
+		      : old == req->compare_add			  ? req->swap
+								  : old;
+		if (new != old)
+			(void)!move_word(m, qp, &new, addr, true, f, &ans);
+	}
+	oli_unlock(lock);
+	return ans == OLI_ACK ? return_word(m, req, &old, f) : ans;
+}
+
 /* ---- receives ---- */
+
+/* The receive taken from a shared queue, or one that is taken now. */
+static bool next_shared(struct oli_machine *m, struct oli_qp *qp, struct rxe_recv_wqe *wqe,
+			struct rxe_sge sge[OLI_MAX_SGE])
+{
+	if (!qp->taken.valid && !oli_srq_take(m, qp))
+		return false;
+	wqe->wr_id = qp->taken.wr_id;
+	wqe->dma.num_sge = qp->taken.num_sge < OLI_MAX_SRQ_SGE ? qp->taken.num_sge : OLI_MAX_SRQ_SGE;
+	memcpy(sge, qp->taken.sge, wqe->dma.num_sge * sizeof(*sge));
+	return true;
+}
 
 static bool next_recv(struct oli_machine *m, struct oli_qp *qp, struct rxe_recv_wqe *wqe,
 		      struct rxe_sge sge[OLI_MAX_SGE])
@@ -90,6 +178,8 @@ static bool next_recv(struct oli_machine *m, struct oli_qp *qp, struct rxe_recv_
 	const struct rxe_recv_wqe *shared;
 	u32 max = qp->cap.max_recv_sge;
 
+	if (qp->srq)
+		return next_shared(m, qp, wqe, sge);
 	if (qp->rq_cons == oli_ring_producer(m, &qp->rq))
 		return false;
 	shared = oli_ring_elem(m, &qp->rq, qp->rq_cons);
@@ -225,10 +315,17 @@ static enum oli_answer serve(struct oli_machine *m, struct oli_qp *qp, struct ol
 	switch (req->opcode) {
 	case IBV_WR_RDMA_WRITE:
 		return rdma(m, qp, req, IBV_ACCESS_REMOTE_WRITE, f);
+	case IBV_WR_ATOMIC_WRITE:
+		if (unaligned(req, f))
+			return OLI_NAK_INVALID;
+		return rdma(m, qp, req, IBV_ACCESS_REMOTE_WRITE, f);
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
 		return write_imm(m, qp, req, f);
 	case IBV_WR_RDMA_READ:
 		return rdma(m, qp, req, IBV_ACCESS_REMOTE_READ, f);
+	case IBV_WR_ATOMIC_CMP_AND_SWP:
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+		return atomic(m, qp, req, f);
 	default:
 		return take_message(m, qp, req, f);
 	}
@@ -278,7 +375,7 @@ enum oli_answer oli_respond(struct oli_machine *m, struct oli_qp *qp, struct oli
 void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req)
 {
 	_Atomic u64 *hazard = oli_hazard_take(m, qp->pd);
-	struct iovec iov[OLI_MAX_SGE + 1] = {{req->grh, sizeof(req->grh)}};
+	struct iovec iov[OLI_MAX_SGE + 1];
 	struct oli_req all = *req;
 	struct rxe_sge sge[OLI_MAX_SGE];
 	struct rxe_recv_wqe wqe;
@@ -287,10 +384,11 @@ void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *re
 	enum oli_answer ans = OLI_ACK;
 	struct recv rv;
 
+	iov[0] = (struct iovec){(void *)req->grh, OLI_GRH};
 	memcpy(iov + 1, req->iov, req->niov * sizeof(*iov));
 	all.iov = iov;
 	all.niov = req->niov + 1;
-	all.len = req->len + sizeof(req->grh);
+	all.len = req->len + OLI_GRH;
 	if (next_recv(m, qp, &wqe, sge) && !scatter(m, qp, &wqe, sge, &rv, &f) &&
 	    all.len <= rv.room && !move(m, qp, &all, rv.iov, rv.n, all.len, true, &f, &ans)) {
 		fill_wc(&wc, qp, &all, rv.wr_id);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Rings: shared queues in the layout that the rxe provider maps. */
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "rdma/int.h"
 
@@ -30,9 +31,13 @@ int oli_ring_create(struct oli_machine *m, u16 slot, u32 n, u32 elem, struct oli
 
 void oli_ring_destroy(struct oli_machine *m, struct oli_ring *r)
 {
-	if (r->size)
-		oli_heap_free(m, r->off, r->size);
+	u64 size = r->size;
+
+	/* Forgotten first: what is freed twice may be somebody else's the second time. */
 	r->size = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (size)
+		oli_heap_free(m, r->off, size);
 }
 
 void oli_ring_mminfo(const struct oli_ring *r, struct mminfo *mi)

@@ -22,6 +22,7 @@ static const char *opcode_name(u32 op)
 		[IBV_WR_ATOMIC_FETCH_AND_ADD] = "fetch and add",
 		[IBV_WR_LOCAL_INV] = "local invalidate",
 		[IBV_WR_BIND_MW] = "bind of a memory window",
+		[IBV_WR_ATOMIC_WRITE] = "atomic write",
 		[IBV_WR_SEND_WITH_INV] = "SEND with invalidate",
 	};
 
@@ -106,6 +107,10 @@ static void cause_text(const struct oli_fail *f, char *buf, size_t size)
 	case OLI_CAUSE_UNMAPPED:
 		snprintf(buf, size, "%s memory at 0x%llx was registered but has been unmapped since",
 			 f->at_peer ? "the peer's" : "this process's",
+			 (unsigned long long)f->want_start);
+		break;
+	case OLI_CAUSE_UNALIGNED:
+		snprintf(buf, size, "atomics need an address that is a multiple of 8, not 0x%llx",
 			 (unsigned long long)f->want_start);
 		break;
 	case OLI_CAUSE_TOO_LONG:

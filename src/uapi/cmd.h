@@ -106,6 +106,11 @@ int oli_cmd_ex_create_cq(struct oli_cmd *cmd);
 int oli_cmd_resize_cq(struct oli_cmd *cmd);
 int oli_cmd_req_notify_cq(struct oli_cmd *cmd);
 int oli_cmd_destroy_cq(struct oli_cmd *cmd);
+/* cmd_srq.c */
+int oli_cmd_create_srq(struct oli_cmd *cmd);
+int oli_cmd_modify_srq(struct oli_cmd *cmd);
+int oli_cmd_query_srq(struct oli_cmd *cmd);
+int oli_cmd_destroy_srq(struct oli_cmd *cmd);
 /* cmd_qp.c */
 int oli_cmd_create_qp(struct oli_cmd *cmd);
 int oli_cmd_ex_create_qp(struct oli_cmd *cmd);

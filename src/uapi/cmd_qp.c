@@ -42,15 +42,19 @@ static int check_type(u64 type)
 	}
 }
 
-static int qp_make(struct oli_cmd *cmd, u32 pd_handle, u32 scq, u32 rcq, struct oli_qp_req *req,
-		   struct oli_qp **qp)
+/* @srq: a handle, or NO_SRQ. */
+#define NO_SRQ ((s64)-1)
+
+static int qp_make(struct oli_cmd *cmd, u32 pd_handle, u32 scq, u32 rcq, s64 srq,
+		   struct oli_qp_req *req, struct oli_qp **qp)
 {
 	struct oli_pd *pd = oli_pd_get(cmd->m, cmd->ctx, pd_handle);
 	int rc = oli_cmd_driver_room(cmd, sizeof(struct rxe_create_qp_resp));
 
 	req->send_cq = oli_cq_get(cmd->m, cmd->ctx, scq);
 	req->recv_cq = oli_cq_get(cmd->m, cmd->ctx, rcq);
-	if (!pd || !req->send_cq || !req->recv_cq)
+	req->srq = srq == NO_SRQ ? NULL : oli_srq_get(cmd->m, cmd->ctx, (u32)srq);
+	if (!pd || !req->send_cq || !req->recv_cq || (srq != NO_SRQ && !req->srq))
 		return -ENOENT;
 	return rc ? rc : oli_qp_create(cmd->m, pd, req, qp);
 }
@@ -106,11 +110,12 @@ static int create_qp(struct oli_cmd *cmd, const struct ib_uverbs_ex_create_qp *i
 
 	if (rc)
 		return rc;
-	if (in->is_srq || in->comp_mask)
-		return -ENOENT; /* no such queue, no such indirection table */
+	if (in->comp_mask)
+		return -ENOENT; /* no such indirection table */
 	if (in->create_flags)
 		return in->create_flags & ~KNOWN_FLAGS ? -EINVAL : -EOPNOTSUPP;
-	rc = qp_make(cmd, in->pd_handle, in->send_cq_handle, in->recv_cq_handle, &req, &qp);
+	rc = qp_make(cmd, in->pd_handle, in->send_cq_handle, in->recv_cq_handle,
+		     in->is_srq ? in->srq_handle : NO_SRQ, &req, &qp);
 	if (rc)
 		return rc;
 	rc = qp_respond(cmd, qp);
@@ -288,8 +293,7 @@ static int qp_gather(const struct oli_call *call, struct oli_qp_req *req)
 	struct ib_uverbs_qp_cap cap;
 	int rc = check_type(type);
 
-	if (!rc && (oli_call_has(call, UVERBS_ATTR_CREATE_QP_SRQ_HANDLE) ||
-		    oli_call_has(call, UVERBS_ATTR_CREATE_QP_XRCD_HANDLE) ||
+	if (!rc && (oli_call_has(call, UVERBS_ATTR_CREATE_QP_XRCD_HANDLE) ||
 		    oli_call_has(call, UVERBS_ATTR_CREATE_QP_IND_TABLE_HANDLE)))
 		rc = -ENOENT;
 	if (!rc)
@@ -335,6 +339,7 @@ static int qp_tell(struct oli_call *call, const struct oli_qp *qp)
 int oli_method_qp_create(struct oli_call *call)
 {
 	struct oli_cmd *cmd = &call->cmd;
+	bool srq = oli_call_has(call, UVERBS_ATTR_CREATE_QP_SRQ_HANDLE);
 	struct oli_qp_req req = {0};
 	struct oli_qp *qp;
 	int rc;
@@ -344,8 +349,9 @@ int oli_method_qp_create(struct oli_call *call)
 	if (!rc)
 		rc = qp_make(cmd, oli_call_handle(call, UVERBS_ATTR_CREATE_QP_PD_HANDLE),
 			     oli_call_handle(call, UVERBS_ATTR_CREATE_QP_SEND_CQ_HANDLE),
-			     oli_call_handle(call, UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE), &req,
-			     &qp);
+			     oli_call_handle(call, UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE),
+			     srq ? oli_call_handle(call, UVERBS_ATTR_CREATE_QP_SRQ_HANDLE) : NO_SRQ,
+			     &req, &qp);
 	if (rc)
 		return rc;
 	rc = qp_tell(call, qp);

@@ -96,6 +96,8 @@ int oli_method_ah_destroy(struct oli_call *call);
 int oli_method_mr_destroy(struct oli_call *call);
 int oli_method_mr_query(struct oli_call *call);
 int oli_method_mw_destroy(struct oli_call *call);
+int oli_method_srq_create(struct oli_call *call);
+int oli_method_srq_destroy(struct oli_call *call);
 int oli_method_cq_create(struct oli_call *call);
 int oli_method_cq_destroy(struct oli_call *call);
 int oli_method_qp_create(struct oli_call *call);

@@ -86,6 +86,27 @@ static const struct oli_attr_spec cq_destroy[] = {
 	OBJ(DESTROY_CQ_HANDLE, REQUIRED),
 	OUT_STRUCT(DESTROY_CQ_RESP, struct ib_uverbs_destroy_cq_resp, async_events_reported)};
 
+static const struct oli_attr_spec srq_create[] = {
+	NEW(CREATE_SRQ_HANDLE),
+	OBJ(CREATE_SRQ_PD_HANDLE, REQUIRED),
+	CONST(CREATE_SRQ_TYPE),
+	IN(CREATE_SRQ_USER_HANDLE, u64, REQUIRED),
+	IN(CREATE_SRQ_MAX_WR, u32, REQUIRED),
+	IN(CREATE_SRQ_MAX_SGE, u32, REQUIRED),
+	IN(CREATE_SRQ_LIMIT, u32, REQUIRED),
+	OBJ(CREATE_SRQ_XRCD_HANDLE, OPTIONAL),
+	OBJ(CREATE_SRQ_CQ_HANDLE, OPTIONAL),
+	IN(CREATE_SRQ_MAX_NUM_TAGS, u32, OPTIONAL),
+	OBJ(CREATE_SRQ_EVENT_FD, OPTIONAL),
+	OUT(CREATE_SRQ_RESP_MAX_WR, u32, REQUIRED),
+	OUT(CREATE_SRQ_RESP_MAX_SGE, u32, REQUIRED),
+	OUT(CREATE_SRQ_RESP_SRQ_NUM, u32, OPTIONAL),
+	UHW};
+
+static const struct oli_attr_spec srq_destroy[] = {
+	OBJ(DESTROY_SRQ_HANDLE, REQUIRED),
+	OUT_STRUCT(DESTROY_SRQ_RESP, struct ib_uverbs_destroy_srq_resp, events_reported)};
+
 static const struct oli_attr_spec qp_create[] = {
 	NEW(CREATE_QP_HANDLE),
 	OBJ(CREATE_QP_XRCD_HANDLE, OPTIONAL),
@@ -143,8 +164,8 @@ static const struct oli_method methods[] = {
 	SERVED(CQ, CQ_DESTROY, WITH_CTX, cq_destroy),
 	SERVED(QP, QP_CREATE, WITH_CTX, qp_create),
 	SERVED(QP, QP_DESTROY, WITH_CTX, qp_destroy),
-	UNSUPPORTED(SRQ, SRQ_CREATE),
-	UNSUPPORTED(SRQ, SRQ_DESTROY),
+	SERVED(SRQ, SRQ_CREATE, WITH_CTX, srq_create),
+	SERVED(SRQ, SRQ_DESTROY, WITH_CTX, srq_destroy),
 	UNSUPPORTED(DM, DM_ALLOC),
 	UNSUPPORTED(DM, DM_FREE),
 };

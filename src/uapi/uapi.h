@@ -60,6 +60,11 @@ void oli_ufile_put(struct oli_ufile *f);
 int oli_ufile_ioctl(struct oli_ufile *f, unsigned long cmd, void *arg);
 /* write(fd, @buf, @len): a legacy command or the doorbell. Return: @len or -errno. */
 ssize_t oli_ufile_write(struct oli_ufile *f, const void *buf, size_t len);
+/*
+ * The doorbell alone: false if it is something else. No step of it is a cancellation
+ * point, whatever the transfer takes: it makes bare system calls only.
+ */
+bool oli_ufile_doorbell(struct oli_ufile *f, const void *buf, size_t len, ssize_t *rc);
 /* st_rdev of the node. */
 dev_t oli_ufile_rdev(const struct oli_ufile *f);
 

@@ -149,22 +149,33 @@ static ssize_t write_command(struct oli_ufile *f, u64 buf, size_t len)
 	return rc ? rc : (ssize_t)len;
 }
 
-ssize_t oli_ufile_write(struct oli_ufile *f, const void *buf, size_t len)
+bool oli_ufile_doorbell(struct oli_ufile *f, const void *buf, size_t len, ssize_t *rc)
 {
-	u64 uaddr = (uintptr_t)buf;
 	struct oli_ctx *ctx;
 	struct doorbell d;
+
+	/* A thread's first call finds its stack, by means that are cancellation points. */
+	if (len != sizeof(d) || !oli_thread.stack_top || !oli_user_on_stack((uintptr_t)buf, sizeof(d)))
+		return false;
+	memcpy(&d, buf, sizeof(d));
+	if (!is_doorbell(&d))
+		return false;
+	oli_thread_enter();
+	ctx = oli_ufile_ctx(f);
+	if (ctx)
+		*rc = ring(f, ctx, &d);
+	oli_thread_leave();
+	return ctx != NULL;
+}
+
+ssize_t oli_ufile_write(struct oli_ufile *f, const void *buf, size_t len)
+{
 	ssize_t rc;
 
+	if (oli_ufile_doorbell(f, buf, len, &rc))
+		return rc;
 	oli_thread_enter();
-	d.hdr.command = 0;
-	if (len == sizeof(d) && oli_user_on_stack(uaddr, sizeof(d)))
-		memcpy(&d, buf, sizeof(d));
-	ctx = oli_ufile_ctx(f);
-	if (len == sizeof(d) && is_doorbell(&d) && ctx)
-		rc = ring(f, ctx, &d);
-	else
-		rc = write_command(f, uaddr, len);
+	rc = write_command(f, (uintptr_t)buf, len);
 	oli_thread_leave();
 	return rc;
 }

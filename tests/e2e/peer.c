@@ -98,7 +98,7 @@ static void make(struct side *s, int events)
 
 static void exchange(struct side *s)
 {
-	union ibv_gid gid;
+	union ibv_gid gid = {0};
 	unsigned char *p = (unsigned char *)&s->self, *q = (unsigned char *)&s->peer;
 
 	s->self = (struct address){.qpn = s->qp->qp_num, .rkey = s->mr->rkey,

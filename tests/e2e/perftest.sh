@@ -33,6 +33,12 @@ for op in read send; do
 		perf "ib_${op}_bw" $size -s $size -n 20 -b -e
 	done
 done
-perf ib_send_bw 8388608 -a -n 20 -e
 perf ib_write_bw 65536 -x 1 -n 200
+# Shared receive queues, atomics, and the other transports.
+perf ib_send_bw 65536 --use-srq -n 200 -q 4
+perf ib_send_lat 2 --use-srq -n 200
+perf ib_atomic_bw 8 -A FETCH_AND_ADD -n 200
+perf ib_atomic_lat 8 -A CMP_AND_SWAP -n 200
+perf ib_send_bw 1024 -c UD -s 1024 -n 200
+perf ib_write_bw 65536 -c UC -n 200
 plan

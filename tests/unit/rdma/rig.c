@@ -87,7 +87,7 @@ struct oli_mr *node_reg(struct node *n, struct oli_pd *pd, u64 start, u64 len, u
 
 struct oli_cq *node_cq(struct node *n, u32 cqe, bool events)
 {
-	static u64 handle = 0x1000;
+	static _Atomic u64 handle = 0x1000;
 	struct oli_cq_req req = {.user_handle = ++handle, .cqe = cqe,
 				 .chan = events ? n->chan : NULL};
 	struct oli_cq *cq;
@@ -100,7 +100,7 @@ struct oli_cq *node_cq(struct node *n, u32 cqe, bool events)
 
 void end_open_caps(struct end *e, struct node *n, const struct oli_qp_req *caps)
 {
-	static u64 handle = 0x2000;
+	static _Atomic u64 handle = 0x2000;
 	struct oli_qp_req req = *caps;
 
 	e->n = n;
@@ -406,5 +406,5 @@ u32 count_all(struct oli_machine *m)
 
 	return count_objs(m, &r->ctx) + count_objs(m, &r->chan) + count_objs(m, &r->pd) +
 	       count_objs(m, &r->mr) + count_objs(m, &r->cq) + count_objs(m, &r->qp) +
-	       count_objs(m, &r->ah);
+	       count_objs(m, &r->ah) + count_objs(m, &r->srq);
 }

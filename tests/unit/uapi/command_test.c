@@ -86,7 +86,8 @@ static void device_says_its_limits(void **state)
 	assert_int_equal(RUN(*state, PLAIN(QUERY_DEVICE), req, resp), 0);
 	assert_int_equal(resp.phys_port_cnt, 1);
 	assert_int_equal(resp.max_sge, OLI_MAX_SGE);
-	assert_int_equal(resp.max_srq, 0);
+	assert_int_not_equal(resp.max_srq, 0);
+	assert_int_equal(resp.max_srq_sge, OLI_MAX_SRQ_SGE);
 }
 
 static void extended_device_honours_the_callers_size(void **state)
@@ -493,12 +494,45 @@ static void ah_lives_and_dies(void **state)
 	assert_int_equal(RUN_DRV(*state, PLAIN(CREATE_AH), req, resp, driver), -ENOENT);
 }
 
+static void srq_lives_and_dies(void **state)
+{
+	struct ib_uverbs_create_srq req = {.pd_handle = rig_pd(*state), .max_wr = 10, .max_sge = 2};
+	struct ib_uverbs_create_srq_resp resp;
+	struct ib_uverbs_query_srq query;
+	struct ib_uverbs_query_srq_resp now;
+	struct ib_uverbs_modify_srq modify = {.attr_mask = IBV_SRQ_LIMIT, .srq_limit = 5};
+	struct ib_uverbs_destroy_srq gone;
+	struct ib_uverbs_destroy_srq_resp events;
+	struct rxe_create_srq_resp driver;
+
+	assert_int_equal(RUN_DRV(*state, PLAIN(CREATE_SRQ), req, resp, driver), 0);
+	assert_true(resp.max_wr >= 10 && resp.max_sge >= 2);
+	assert_int_not_equal(driver.mi.size, 0);
+	modify.srq_handle = resp.srq_handle;
+	assert_int_equal(RUN_IN(*state, PLAIN(MODIFY_SRQ), modify), 0);
+	query.srq_handle = resp.srq_handle;
+	assert_int_equal(RUN(*state, PLAIN(QUERY_SRQ), query, now), 0);
+	assert_int_equal(now.srq_limit, 5);
+	assert_int_equal(now.max_wr, resp.max_wr);
+	modify.srq_limit = resp.max_wr + 1;
+	assert_int_equal(RUN_IN(*state, PLAIN(MODIFY_SRQ), modify), -EINVAL);
+	/* A new size needs a place to say where the new ring is. */
+	modify.attr_mask = IBV_SRQ_MAX_WR;
+	modify.max_wr = 100;
+	assert_int_equal(RUN_IN(*state, PLAIN(MODIFY_SRQ), modify), -EINVAL);
+	gone.srq_handle = resp.srq_handle;
+	assert_int_equal(RUN(*state, PLAIN(DESTROY_SRQ), gone, events), 0);
+	assert_int_equal(RUN(*state, PLAIN(DESTROY_SRQ), gone, events), -ENOENT);
+	req.max_sge = OLI_MAX_SRQ_SGE + 1;
+	assert_int_equal(RUN_DRV(*state, PLAIN(CREATE_SRQ), req, resp, driver), -EINVAL);
+}
+
 static void not_served(void **state)
 {
 	struct ib_uverbs_create_srq srq = {.pd_handle = rig_pd(*state)};
 	struct ib_uverbs_create_srq_resp resp;
 
-	assert_int_equal(RUN(*state, PLAIN(CREATE_SRQ), srq, resp), -EOPNOTSUPP);
+	assert_int_equal(RUN(*state, PLAIN(CREATE_XSRQ), srq, resp), -EOPNOTSUPP);
 	assert_int_equal(RUN(*state, 200, srq, resp), -EOPNOTSUPP);
 	assert_int_equal(RUN(*state, EX(CREATE_FLOW), srq, resp), -EOPNOTSUPP);
 	assert_int_equal(RUN(*state, 0x40000003, srq, resp), -EINVAL);
@@ -651,6 +685,7 @@ int main(void)
 		BOTH(qp_modify_query_destroy),
 		BOTH(doorbell_by_command),
 		BOTH(ah_lives_and_dies),
+		BOTH(srq_lives_and_dies),
 		BOTH(not_served),
 		BOTH(longer_requests_must_end_in_zeros),
 		TEST(write_frames, rig_context, write),

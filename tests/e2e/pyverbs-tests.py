@@ -19,8 +19,13 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = '/usr/share/doc/rdma-core/tests'
-MODULES = ('test_device', 'test_pd', 'test_cq', 'test_cq_events', 'test_mr', 'test_qp')
+DOC = 'usr/share/doc/rdma-core/tests'
+# Where scripts/deps puts them if the system has no documentation.
+FETCHED = os.path.join(HERE, '..', '..', 'build-peer', DOC)
+SOURCE = FETCHED if os.path.isdir(FETCHED) else '/' + DOC
+MODULES = ('test_addr', 'test_atomic', 'test_cq', 'test_cq_events', 'test_cqex', 'test_device', 'test_mr',
+           'test_parent_domain', 'test_pd', 'test_qp', 'test_qpex', 'test_relaxed_ordering',
+           'test_shared_pd')
 LIMIT = 30
 
 
@@ -48,8 +53,7 @@ def flat(suite):
 
 def load(folder):
     sys.argv[1:] = ['--dev', 'rxe0', '--port', '1', '--gid', '1']
-    # Not this file's folder: it would hide the package of the same name.
-    sys.path[:1] = [folder, os.path.dirname(folder)]
+    sys.path[:0] = [folder, os.path.dirname(folder)]
     from args_parser import parser
     parser.parse_args()
     tests = []
