@@ -26,7 +26,7 @@ demo: build
 check: build
 	@[ -f $(ASAN)/build.ninja ] || meson setup $(ASAN) $(WERROR) -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C $(ASAN) --quiet
-	@[ -f $(CLANG)/build.ninja ] || CC=clang meson setup $(CLANG) -Dwerror=true >/dev/null
+	@[ -f $(CLANG)/build.ninja ] || CC=clang meson setup $(CLANG) -Dwerror=true -Dbuildtype=plain >/dev/null
 	@ninja -C $(CLANG) --quiet
 	@tests/run $(BUILD) $(ASAN)
 

@@ -59,19 +59,21 @@ static inline void leave(struct oli_iova_slot *slot)
 	atomic_store_explicit(&slot->busy, 0, memory_order_release);
 }
 
-/* The top block, if it is below the limits. The last address of a block does not wrap. */
+/*
+ * The top block, if it is below the limit. Its last address does not wrap. The soft limit
+ * needs no look: while it holds, no block above it was ever given out.
+ */
 static inline bool pop(const struct oli_iova *v, struct oli_iova_slot *slot, u64 size, u64 nr,
 		       u64 limit, struct olio_iova *out)
 {
-	u64 soft = atomic_load_explicit(&v->s->soft_limit, memory_order_relaxed), start, last;
+	u64 start;
 	u32 order = order_of[nr], top = slot->nr[order] - 1;
 	_Atomic(u16) *record;
 
 	if (!slot->nr[order])
 		return false;
 	start = slot->start[order][top];
-	last = start + (size - 1);
-	if (last > limit || last > soft)
+	if (start + (size - 1) > limit)
 		return false;
 	record = oli_iova_at(v, slot->record[order][top]);
 	slot->nr[order] = top;

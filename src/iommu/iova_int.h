@@ -122,11 +122,11 @@ struct oli_iova_state {
 	u32 levels;
 	bool fast; /* the gates work on this host */
 
-	_Atomic(u64) soft_limit; /* an address: the end of "low first", or the top */
 	_Atomic(u64) slot[OLI_IOVA_THREADS + 2]; /* offsets, by thread number */
 
 	_Alignas(64) pthread_mutex_t lock; /* guards what follows */
 	bool shared; /* a second thread has come */
+	u64 soft_limit; /* an address: the end of "low first", or the top */
 	u64 leaves, prune_at;
 	struct oli_iova_extents extents;
 	struct oli_iova_queue queue;

@@ -141,13 +141,13 @@ static int alloc_below(struct oli_iova *v, struct oli_iova_slot *slot, u64 nr, u
 int oli_iova_alloc_locked(struct oli_iova *v, u64 nr, u64 limit, u64 *first)
 {
 	struct oli_iova_slot *slot = oli_iova_slot(v);
-	u64 soft = atomic_load_explicit(&v->s->soft_limit, memory_order_relaxed);
+	u64 soft = v->s->soft_limit;
 	int err;
 
 	oli_iova_prune(v);
 	err = alloc_below(v, slot, nr, soft < limit ? soft : limit, first);
 	if (err == -ENOSPC && soft < limit) {
-		atomic_store_explicit(&v->s->soft_limit, UINT64_MAX, memory_order_relaxed);
+		v->s->soft_limit = UINT64_MAX;
 		err = alloc_below(v, slot, nr, limit, first);
 	}
 	if (err == -ENOSPC) {

@@ -14,7 +14,6 @@
 #define OLI_IOMMU_PT_ITEM_H
 
 #include <errno.h>
-#include <string.h>
 
 #include "iommu/pt/pt.h"
 

@@ -53,6 +53,7 @@ static int mem_alloc(void *ctx, size_t size, u64 *off)
 static void mem_free(void *ctx, u64 off, size_t size)
 {
 	__atomic_fetch_sub(&model_mem_out, size, __ATOMIC_RELAXED);
+	memset((void *)(uintptr_t)off, 1, size); /* who still looks sees records of 257 granules */
 	oli_iova_process_mem.free(ctx, off, size);
 }
 
@@ -338,7 +339,7 @@ static const char *op_wrong(const struct range *r, u8 way)
 		want = -EINVAL;
 		break;
 	case 5:
-		err = oli_iova_free(&m.v, start, (0x8000 | r->nr) << m.shift);
+		err = oli_iova_free(&m.v, start, (0x10000 + r->nr) << m.shift);
 		break;
 	case 6:
 		err = oli_iova_release(&m.v, window(r->from, r->nr));
@@ -361,6 +362,11 @@ static const char *waiting_twice(const struct range *r)
 
 	if (err == -ENOENT)
 		err = oli_iova_free_deferred(&m.v, address(r->from), size, &ticket);
+	/* A size that looks like the mark of a deferred one. */
+	if (err == -ENOENT)
+		err = oli_iova_free(&m.v, address(r->from), (0x8000 | r->nr) << m.shift);
+	if (err == -EINVAL && m.base + m.nr == 1ull << (64 - m.shift))
+		return NULL;
 	return err == -ENOENT || err == -ENOMEM ? NULL : SAY("deferred, and free again: %d", err);
 }
 
