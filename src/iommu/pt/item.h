@@ -190,10 +190,10 @@ PT_INLINE unsigned int run_count(const u64 *item, unsigned int n)
 
 /* ---- where a change begins ---- */
 
-PT_INLINE void path_reset(struct oli_pt *pt)
-{
-	pt->path_level = pt->levels;
-}
+/*
+ * The path ends at the level where the last change began. A change takes out only
+ * tables below that, so what is on the path is never among them.
+ */
 
 /* Does the last change's lowest table span [start, last], which is not inside a slot of it? */
 PT_INLINE bool path_hit(const struct oli_pt *pt, u64 start, u64 last)

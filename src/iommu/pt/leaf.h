@@ -130,7 +130,6 @@ static void gather_table(struct job *j, u64 *table, u64 pa)
 	__atomic_store_n(table, g->head.v, __ATOMIC_RELAXED);
 	g->head.v = pa;
 	g->tables++;
-	path_reset(j->pt);
 }
 
 PT_INLINE void gather_range(struct oli_pt_gather *g, u64 start, u64 last)

@@ -162,8 +162,6 @@ static __attribute__((noinline)) int map_run(struct oli_pt *pt, u64 start, u64 l
 			put_leaves(&j, level, table, start, last);
 			return 0;
 		}
-		if (level == 1)
-			return -EADDRINUSE;
 	}
 	return map_slow(pt, level, table, (struct olio_iova_range){{start}, {last}}, pa, bits,
 			gather);

@@ -50,11 +50,29 @@ static int mem_alloc(void *ctx, size_t size, u64 *off)
 	return err;
 }
 
+bool model_mem_keep;
+static u64 kept; /* a list through the first bytes */
+
 static void mem_free(void *ctx, u64 off, size_t size)
 {
 	__atomic_fetch_sub(&model_mem_out, size, __ATOMIC_RELAXED);
 	memset((void *)(uintptr_t)off, 1, size); /* who still looks sees records of 257 granules */
+	if (model_mem_keep) {
+		memcpy((void *)(uintptr_t)off, &kept, sizeof(kept));
+		kept = off;
+		return;
+	}
 	oli_iova_process_mem.free(ctx, off, size);
+}
+
+void model_mem_release(void)
+{
+	u64 next;
+
+	for (model_mem_keep = false; kept; kept = next) {
+		memcpy(&next, (void *)(uintptr_t)kept, sizeof(next));
+		free((void *)(uintptr_t)kept);
+	}
 }
 
 const struct oli_iova_mem model_mem = {.alloc = mem_alloc, .free = mem_free};

@@ -36,4 +36,8 @@ const char *model_run(const u8 *program, size_t len, int nth, bool *failed);
 extern const struct oli_iova_mem model_mem;
 extern size_t model_mem_out;
 
+/* While set, memory that the space frees is spoilt but not used again. */
+extern bool model_mem_keep;
+void model_mem_release(void);
+
 #endif

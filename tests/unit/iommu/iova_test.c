@@ -428,28 +428,49 @@ static void deferred_is_not_handed_out(void **state)
 
 /* ---- memory over time ---- */
 
+/* Take and give back @nr places in as many leaves. */
+static void scatter(struct oli_iova *v, u32 nr)
+{
+	u64 i, start;
+
+	for (i = 1; i <= nr; i++) {
+		start = i * 0x9e3779b97f4a7c15ull >> 16 & ~(K - 1);
+		if (oli_iova_alloc_fixed(v, at(start), 3 * K))
+			continue;
+		assert_int_equal(oli_iova_free(v, at(start), 3 * K), 0);
+	}
+}
+
 static void scattered_places_are_forgotten(void **state)
 {
 	struct oli_iova v = space(0, (1ull << 48) - 1, 11, 0);
-	u64 i, start, near = get(&v, K, (1ull << 40) - 1);
+	u64 i;
 
 	(void)state;
-	/* The thread knows this place; then all magazines are emptied, and the place is dropped. */
-	assert_int_equal(oli_iova_free(&v, at(near), K), 0);
-	assert_int_equal(oli_iova_alloc(&v, 1ull << 50, UINT64_MAX, &(struct olio_iova){0}),
-			 -ENOSPC);
-	for (i = 1; i < 20000; i++) {
-		start = i * 0x9e3779b97f4a7c15ull >> 16 & ~(K - 1);
-		if (oli_iova_alloc_fixed(&v, at(start), 3 * K))
-			continue;
-		assert_int_equal(oli_iova_free(&v, at(start), 3 * K), 0);
-	}
-	assert_int_equal(oli_iova_free(&v, at(near), 257 * K), -ENOENT);
+	scatter(&v, 20000);
 	assert_true(model_mem_out < 10 << 20);
 	assert_true(oli_iova_is_valid(&v));
 	for (i = 0; i < 100; i++)
 		get(&v, K << i % 15, UINT64_MAX);
 	done(&v);
+}
+
+/* A thread that knows a leaf must not look into it after it was dropped. */
+static void dropped_leaves_are_unknown(void **state)
+{
+	struct oli_iova v = space(0, (1ull << 48) - 1, 11, 0);
+	u64 here = get(&v, K, (1ull << 40) - 1);
+
+	(void)state;
+	assert_int_equal(oli_iova_free(&v, at(here), K), 0);
+	model_mem_keep = true;
+	/* This empties the magazines. */
+	assert_int_equal(oli_iova_alloc(&v, 1ull << 50, UINT64_MAX, &(struct olio_iova){0}),
+			 -ENOSPC);
+	scatter(&v, 600);
+	assert_int_equal(oli_iova_free(&v, at(here), 257 * K), -ENOENT);
+	done(&v);
+	model_mem_release();
 }
 
 /* ---- threads ---- */
@@ -653,6 +674,7 @@ int main(void)
 		cmocka_unit_test_setup(full_and_empty_again, fresh),
 		cmocka_unit_test_setup(deferred_is_not_handed_out, fresh),
 		cmocka_unit_test_setup(scattered_places_are_forgotten, fresh),
+		cmocka_unit_test_setup(dropped_leaves_are_unknown, fresh),
 		cmocka_unit_test_setup(threads_share_a_space, fresh),
 		cmocka_unit_test_setup(one_of_two_frees_wins, fresh),
 		cmocka_unit_test_setup(many_threads, fresh),
