@@ -66,7 +66,6 @@ static inline void oli_ring_set_consumer(struct oli_machine *m, const struct oli
 	X(PEER_DIED)     /* its process was killed */                                              \
 	X(BAD_WR)        /* the work request itself is malformed */                                \
 	X(BIND)          /* the window cannot be bound so */                                       \
-	X(CQ_FULL)       /* the completion queue overflowed */                                     \
 	X(FLUSHED)       /* the queue pair was in the error state */
 
 enum oli_cause {

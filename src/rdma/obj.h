@@ -46,7 +46,6 @@ struct oli_ctx {
 	struct oli_obj obj;
 	u32 dev;
 	u32 async_open; /* the async event pipe exists */
-	_Atomic u32 nr_pd, nr_mr, nr_cq, nr_qp, nr_ah;
 };
 
 struct oli_chan {

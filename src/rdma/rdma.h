@@ -125,7 +125,7 @@ OLI_MUST_CHECK int oli_mw_dealloc(struct oli_machine *m, struct oli_mr *mw);
 struct oli_cq_req {
 	u64 user_handle;
 	u32 cqe; /* wanted entries; 1 … OLI_MAX_CQE */
-	u32 comp_vector; /* checked by the boundary; there is one */
+	u32 comp_vector; /* checked by the boundary; has no effect */
 	struct oli_chan *chan; /* or NULL */
 };
 

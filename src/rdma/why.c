@@ -136,9 +136,6 @@ static void cause_text(const struct oli_fail *f, char *buf, size_t size)
 		snprintf(buf, size, "the window of rkey 0x%08x cannot be bound so: wrong state or type, region without MW_BIND, or range [0x%llx, +%llu) outside it",
 			 f->key, (unsigned long long)f->want_start, (unsigned long long)f->want_len);
 		break;
-	case OLI_CAUSE_CQ_FULL:
-		snprintf(buf, size, "the completion queue overflowed");
-		break;
 	case OLI_CAUSE_FLUSHED:
 		snprintf(buf, size, "flushed: the queue pair had gone to the error state before");
 		break;

@@ -343,12 +343,12 @@ static void failed_create_leaves_nothing(void **state)
 	if (rig->way == BY_WRITE)
 		return; /* rig_run() bounces the response: see write_frames */
 	assert_int_equal(rig_run(rig, &rq), -EFAULT);
-	assert_int_equal(rig_ctx(rig)->nr_pd, 0);
+	assert_int_equal(RIG_COUNT(pd), 0);
 	rq = (struct request){PLAIN(CREATE_CQ), &cq, sizeof(cq), hole, 8, &cq, sizeof(cq)};
 	assert_int_equal(rig_run(rig, &rq), -EFAULT);
 	rq.driver = hole - 8;
 	assert_int_equal(rig_run(rig, &rq), -EFAULT);
-	assert_int_equal(rig_ctx(rig)->nr_cq, 0);
+	assert_int_equal(RIG_COUNT(cq), 0);
 }
 
 /* ---- queue pairs ---- */
@@ -571,7 +571,7 @@ static void write_frames(void **state)
 	assert_int_equal(oli_ufile_write(rig->f, &pd, sizeof(pd)), -EFAULT);
 	pd.req.response = 0;
 	assert_int_equal(oli_ufile_write(rig->f, &pd, sizeof(pd)), -EFAULT);
-	assert_int_equal(rig_ctx(rig)->nr_pd, 0);
+	assert_int_equal(RIG_COUNT(pd), 0);
 }
 
 static void longer_requests_must_end_in_zeros(void **state)

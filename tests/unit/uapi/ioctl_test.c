@@ -315,7 +315,7 @@ static void cq_native_leaves_nothing(void **state)
 	native_cq_init(&c, 10);
 	c.uhw->len = 8;
 	assert_int_equal(native_run(rig, &c.n), -EINVAL);
-	assert_int_equal(rig_ctx(rig)->nr_cq, 0);
+	assert_int_equal(RIG_COUNT(cq), 0);
 }
 
 struct native_qp {
@@ -377,7 +377,7 @@ static void qp_native(void **state)
 	native_qp_init(&q, pd, cq);
 	q.uhw->data = 64;
 	assert_int_equal(native_run(*state, &q.n), -EFAULT);
-	assert_int_equal(rig_ctx(*state)->nr_qp, 0);
+	assert_int_equal(RIG_COUNT(qp), 0);
 }
 
 static void region_native(void **state)

@@ -273,3 +273,14 @@ int native_run(struct rig *rig, struct native *n)
 {
 	return oli_ufile_ioctl(rig->f, RDMA_VERBS_IOCTL, n);
 }
+
+u32 rig_count(struct oli_table *t)
+{
+	struct oli_machine *m = oli_process_machine();
+	struct oli_obj *obj;
+	u32 n = 0;
+
+	for (u32 id = 0; (obj = oli_table_peek(m, t, id)); id++)
+		n += obj->state != OLI_OBJ_FREE;
+	return n;
+}

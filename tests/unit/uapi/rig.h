@@ -100,4 +100,8 @@ static inline struct oli_ctx *rig_ctx(struct rig *rig)
 	return oli_ufile_ctx(rig->f);
 }
 
+/* Objects of a table of the machine that are not free: RIG_COUNT(pd). */
+u32 rig_count(struct oli_table *t);
+#define RIG_COUNT(name) rig_count(&oli_rdma(oli_process_machine())->name)
+
 #endif
