@@ -36,6 +36,24 @@ struct olio_machine;
 OLIO_API int olio_machine_open(const char *name, unsigned int flags, struct olio_machine **out,
 			       char *why, size_t why_size);
 OLIO_API void olio_machine_close(struct olio_machine *m);
+/*
+ * Make the machine @name, of type @type: a built-in one ("pc"; olio_machine_types()
+ * lists them) or, with a '/' or ending in ".yaml", a description file. @name NULL: a
+ * private machine in a directory of its own, which goes when it is closed. Unlike an
+ * opened one this handle is a process of the machine: it can pin memory and drive devices.
+ * Return: as olio_machine_open(); -EEXIST there is one of another type; -EINVAL the
+ * description is wrong (@why names line and key); -ENOENT no such type or file.
+ */
+OLIO_API int olio_machine_create(const char *name, const char *type, struct olio_machine **out,
+				 char *why, size_t why_size);
+/* The built-in types: *@pos starts at 0. Return: 1, with name and one line about it; 0 at the end. */
+OLIO_API int olio_machine_types(uint32_t *pos, const char **name, const char **about);
+/*
+ * Drive the machine's clock by hand: lazy invalidation, timers. Time stands still
+ * until it is advanced. Private machines only. Return: 0; -EPERM.
+ */
+OLIO_API int olio_machine_freeze(struct olio_machine *m);
+OLIO_API int olio_machine_advance(struct olio_machine *m, uint64_t ns);
 /* The machine's directory. Lives as long as @m. */
 OLIO_API const char *olio_machine_dir(const struct olio_machine *m);
 
@@ -119,6 +137,46 @@ OLIO_API int olio_next_device(struct olio_machine *m, uint32_t *pos, struct olio
 OLIO_API int olio_next_qp(struct olio_machine *m, uint32_t *pos, struct olio_qp_info *out);
 OLIO_API int olio_next_cq(struct olio_machine *m, uint32_t *pos, struct olio_cq_info *out);
 OLIO_API int olio_next_mr(struct olio_machine *m, uint32_t *pos, struct olio_mr_info *out);
+
+/* A place in the machine's tree of buses. */
+struct olio_node_info {
+	uint32_t size;
+	uint32_t id, parent; /* parent: its own id at the top */
+	char name[32];
+	char kind[16];    /* "host-bridge", "root-port", "switch-up", "switch-down", "endpoint", "platform" */
+	char address[16]; /* "00:01.0", "" for a platform device */
+	char acs[40];     /* "RR,CR,UF": what the port redirects; "" nothing */
+	uint32_t dma_bits, coherent, trusted, p2p; /* p2p of a host bridge: it passes peer traffic */
+	char iommu[40];   /* "vtdss strict", "none", … */
+	uint32_t bars;
+	struct {
+		uint64_t pa, bus, len;
+		uint32_t provider; /* 1: offered to peers */
+		uint32_t pad;
+	} bar[6];
+};
+OLIO_API int olio_next_node(struct olio_machine *m, uint32_t *pos, struct olio_node_info *out);
+
+/* A live mapping of an address space. */
+struct olio_mapping_info {
+	uint32_t size;
+	char device[32];
+	int32_t pid;
+	uint64_t iova, len;
+	uint64_t pa;         /* of its first byte */
+	uint32_t leaf;       /* bytes of the table entry there */
+	char access[8];      /* "r", "w", "rw" */
+	char target[96];     /* what is there: "python3 0x7f…", "bounce", "BAR 0 of acc0" */
+};
+OLIO_API int olio_next_mapping(struct olio_machine *m, uint64_t *pos, struct olio_mapping_info *out);
+
+/* The page list of a region: block *@pos of region @lkey. */
+struct olio_block_info {
+	uint32_t size;
+	uint64_t dma, len, pa;
+};
+OLIO_API int olio_next_mr_block(struct olio_machine *m, uint32_t lkey, uint64_t *pos,
+				struct olio_block_info *out);
 
 /* Why something failed. */
 struct olio_record_info {

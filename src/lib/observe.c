@@ -138,7 +138,7 @@ int olio_machine_info(struct olio_machine *om, struct olio_machine_info *out)
 	int ret;
 
 	oli_copy_text(i.name, sizeof(i.name), m->shm->name, sizeof(m->shm->name));
-	oli_copy_text(i.type, sizeof(i.type), m->shm->type, sizeof(m->shm->type));
+	oli_copy_text(i.type, sizeof(i.type), m->shm->desc.type, sizeof(m->shm->desc.type));
 	oli_copy_text(i.dir, sizeof(i.dir), m->dir, sizeof(m->dir));
 	i.created_ns = m->shm->created_ns;
 	i.heap_bytes = m->shm->heap_pages << OLI_PAGE_SHIFT;

@@ -302,7 +302,7 @@ static u64 lay_out(struct oli_shm *shm, const struct oli_part *const *parts)
 	return shm->owner_off;
 }
 
-static void fill_head(struct oli_shm *shm, const char *dir, const struct oli_machine_opts *opts)
+static int fill_head(struct oli_shm *shm, const char *dir, const struct oli_machine_opts *opts)
 {
 	const char *slash = strrchr(dir, '/');
 	struct timespec ts;
@@ -313,8 +313,11 @@ static void fill_head(struct oli_shm *shm, const char *dir, const struct oli_mac
 	shm->uid = geteuid();
 	shm->key_mask = oli_rand32();
 	snprintf(shm->name, sizeof(shm->name), "%.60s", slash ? slash + 1 : dir);
-	snprintf(shm->type, sizeof(shm->type), "%.60s", opts->type ? opts->type : "pc");
 	shm->created_ns = (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+	if (!opts->desc)
+		return oli_desc_builtin(opts->type ? opts->type : "pc", &shm->desc);
+	shm->desc = *opts->desc;
+	return 0;
 }
 
 static int fill(struct oli_machine *m, const struct oli_machine_opts *opts,
@@ -324,7 +327,9 @@ static int fill(struct oli_machine *m, const struct oli_machine_opts *opts,
 	int err;
 
 	*shm = *plan;
-	fill_head(shm, m->dir, opts);
+	err = fill_head(shm, m->dir, opts);
+	if (err)
+		return err;
 	shm->check = oli_shm_check(shm);
 	oli_lock_init(&shm->lock);
 	oli_lock_init(&shm->heap_lock);

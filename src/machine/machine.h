@@ -24,18 +24,20 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/types.h"
+#include "machine/desc.h"
 
 #define OLI_SLOTS 128
 #define OLI_SLOT_NONE 0xffffu
 #define OLI_HAZARDS 64
-#define OLI_PARTS 4
+#define OLI_PARTS 8
 #define OLI_GIDS 16
 #define OLI_NAME_MAX 64
 
 /* Bump with every change of the shared layout: an older library then refuses the file by name. */
-#define OLI_LAYOUT_VERSION 1
+#define OLI_LAYOUT_VERSION 2
 
 struct oli_machine;
 
@@ -204,8 +206,8 @@ struct oli_shm {
 	u64 record_off;
 	u32 key_mask;  /* random: table index ^ key_mask makes keys hard to guess */
 	char name[OLI_NAME_MAX];
-	char type[OLI_NAME_MAX]; /* machine type: "pc" */
 	u64 created_ns;          /* CLOCK_REALTIME */
+	struct oli_desc desc;    /* what the machine looks like; desc.type: "pc" */
 	u32 check;               /* checksum of all above */
 
 	struct oli_lock lock; /* slots and reaping */
@@ -220,6 +222,9 @@ struct oli_shm {
 	struct oli_device devices[2];
 
 	_Atomic u64 record_next; /* sequence number of the newest record */
+
+	struct oli_tree tree;
+	_Atomic u64 frozen_ns; /* the machine's clock when it is driven by hand; 0: it runs */
 };
 
 /* ---- parts ---- */
@@ -296,6 +301,14 @@ static inline void *oli_part_root(const struct oli_machine *m, int i)
 	return oli_ptr(m, m->shm->part_off[i]);
 }
 
+/* The machine's time, which tests can stop (oli_machine_freeze()). Nanoseconds. */
+static inline u64 oli_machine_now(const struct oli_machine *m)
+{
+	u64 frozen = atomic_load_explicit(&m->shm->frozen_ns, memory_order_relaxed);
+
+	return __builtin_expect(frozen != 0, 0) ? frozen : oli_now();
+}
+
 static inline struct oli_slot *oli_slot(const struct oli_machine *m, u16 slot)
 {
 	return &m->shm->slots[slot];
@@ -304,6 +317,7 @@ static inline struct oli_slot *oli_slot(const struct oli_machine *m, u16 slot)
 struct oli_machine_opts {
 	const char *name; /* NULL: $OLIO_MACHINE, else "default"; with a '/': a directory */
 	const char *type; /* NULL: "pc". Only used by the creator */
+	const struct oli_desc *desc; /* or a description of one's own, checked */
 	bool observer;    /* attach without being a process of the machine */
 	bool no_create;   /* -ENOENT if there is no such machine */
 };

@@ -26,7 +26,26 @@ struct local {
 				  which may be another process's by the time it is looked at */
 };
 
-const struct oli_part *const oli_parts[] = {&oli_rdma_part, &oli_mem_part, NULL};
+static int none_init(struct oli_machine *m, void *root)
+{
+	(void)m;
+	(void)root;
+	return 0;
+}
+
+static void none_reap(struct oli_machine *m, void *root, u16 slot)
+{
+	(void)m;
+	(void)root;
+	(void)slot;
+}
+
+/* In the place of a part that is not there yet. */
+static const struct oli_part none = {.name = "none", .init = none_init, .reap = none_reap};
+
+/* In the order of OLI_PART_*. */
+const struct oli_part *const oli_parts[] = {&oli_rdma_part, &oli_mem_part, &none /* phys */,
+					    &none /* iommu */, &none /* dma */, NULL};
 
 static int rdma_init(struct oli_machine *m, void *root)
 {

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device as its driver has it, inside src/dma.
+ *
+ * What kind of address space a device has decides how a run becomes a DMA address:
+ *
+ *   TRANSLATED  by its domain: IOVA
+ *   DIRECT      there is no IOMMU: physical + the machine's dma_offset, below the mask,
+ *               bounced if it is not
+ *   PHYSICAL    a software device, which reaches memory by the CPU: the physical
+ *               address, checked against the frame table at each access (C3). Maps
+ *               nothing, unmaps nothing, refuses MMIO
+ */
+#ifndef OLI_DMA_DEV_H
+#define OLI_DMA_DEV_H
+
+#include "base/why.h"
+#include "bus/bus.h"
+#include "iommu/domain.h"
+#include "olio/dma.h"
+
+enum oli_reach { OLI_REACH_TRANSLATED, OLI_REACH_DIRECT, OLI_REACH_PHYSICAL };
+
+struct oli_check;
+
+struct olio_dev {
+	struct oli_machine *m;
+	const struct oli_desc *desc;
+	const struct oli_node *node; /* of @desc */
+	struct oli_domain *domain;   /* TRANSLATED */
+	struct oli_bus_id id;	     /* for accesses of the device */
+	struct oli_check *check;     /* NULL: nothing is checked */
+	u64 mask;		     /* last DMA address that it can emit */
+	u64 max_segment;	     /* bytes; UINT64_MAX: none */
+	u64 boundary;		     /* 0: none */
+	u64 granule_mask;	     /* granule - 1 */
+	u8 reach;		     /* enum oli_reach */
+	u8 granule;		     /* enum olio_granule */
+	bool syncs;		     /* not coherent: ownership has an effect */
+	bool cipher;		     /* sees private memory as ciphertext */
+	_Atomic u32 bounced;	     /* mappings of it that bounce now */
+	struct olio_dev *next;	     /* list of this process's (dma/part.c) */
+	u32 users;
+	struct oli_allocation *allocs; /* coherent.c */
+};
+
+/* On the machine itself; the public one is in libolio. As olio_dev_open(). */
+OLI_MUST_CHECK int oli_dev_open(struct oli_machine *m, const char *name, struct olio_dev **out);
+
+extern const struct oli_part oli_dma_part;
+#define OLI_PART_DMA 4
+
+/* Is [@pa, @pa + @len) memory of the kind that @run says, all of it? Else refuse. */
+OLI_MUST_CHECK int oli_run_check(struct olio_dev *dev, const struct olio_run *run);
+
+/*
+ * How a run gets to a device: decided by its kind, the device and the attributes, in one
+ * place, before anything is changed.
+ */
+enum oli_how {
+	OLI_HOW_REFUSED,
+	OLI_HOW_DIRECT,	    /* map or offset the memory itself */
+	OLI_HOW_BOUNCE,	    /* all of it */
+	OLI_HOW_BOUNCE_ENDS, /* the partial granules; the middle directly */
+	OLI_HOW_P2P_BUS,    /* the bus address; nothing to unmap */
+	OLI_HOW_P2P_HOST    /* as MMIO through the IOMMU, or by offset without */
+};
+/* *@how is never REFUSED with 0. Return: 0, or the refusal. */
+OLI_MUST_CHECK int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir,
+			      u32 attrs, enum oli_how *how);
+
+/* OLI_PT_* of a mapping (S2). */
+u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio);
+
+/* ---- p2p.c (S8) ---- */
+
+/* On nodes of one machine; see olio_p2p_type(). */
+void oli_p2p_calc(struct oli_machine *m, u8 provider, u8 client, struct olio_p2p *out);
+
+/* ---- bounce.c (S3) ---- */
+
+/*
+ * Bounce slots of 2 KiB in low memory, in segments of 128, so that no bounce is
+ * longer than 256 KiB. A process takes segments as it needs them, up to the
+ * machine's number of slots; a thread prefers its own area.
+ */
+
+/*
+ * A copy of [@orig, @orig + @len) in slots below the device's mask. It keeps the address
+ * bits below the granule, owns all granules it touches, zeroes what lies before and behind it in them,
+ * and has the original's bytes whatever the direction (unless SKIP_CPU_SYNC).
+ * Return: 0; refusals bounce-full, bounce-too-long, mask; -EFAULT the original cannot be read.
+ */
+OLI_MUST_CHECK int oli_bounce_map(struct olio_dev *dev, struct olio_pa orig, u64 len,
+				  enum olio_dir dir, u32 attrs, struct olio_pa *out);
+/* Copies back for FROM_DEVICE and BIDIRECTIONAL, unless SKIP_CPU_SYNC, and frees the slots. */
+void oli_bounce_unmap(struct olio_dev *dev, struct olio_pa bounce, u64 len, enum olio_dir dir,
+		      u32 attrs);
+/* Is @pa inside a bounce of this process? Its start, length and original. */
+bool oli_bounce_find(struct oli_machine *m, struct olio_pa pa, struct olio_pa *start, u64 *len,
+		     struct olio_pa *orig);
+/* Copy a part between original and bounce. */
+void oli_bounce_sync(struct olio_dev *dev, struct olio_pa bounce, u64 len, bool for_cpu);
+u64 oli_bounce_max(const struct olio_dev *dev);
+
+struct oli_bounce_stats {
+	u64 slots, used, high, failed; /* of the machine; failed: maps that found no room */
+};
+void oli_bounce_stats(struct oli_machine *m, struct oli_bounce_stats *out);
+
+/* ---- coherent.c ---- */
+
+enum olio_reason oli_not_coherent(const struct olio_dev *dev);
+/* Write back or invalidate, if the device needs it. */
+void oli_own_device(struct olio_dev *dev, struct olio_pa pa, u64 len, enum olio_dir dir);
+void oli_own_cpu(struct olio_dev *dev, struct olio_pa pa, u64 len, enum olio_dir dir);
+/* Is @cpu or its memory from olio_dma_alloc() of this process? For the checker (class 32). */
+bool oli_is_dma_alloc(struct oli_machine *m, struct olio_pa pa);
+
+#endif
