@@ -76,6 +76,14 @@ enum olio_granule {
 	OLIO_GRANULE_REFUSE
 };
 OLIO_API int olio_dev_set_granule(struct olio_dev *dev, enum olio_granule policy);
+/*
+ * Let the device set No Snoop in its requests (PCIe 2.2.6.5): it then asks not to be shown
+ * the CPU's caches. A domain of a coherent device snoops all the same, and relying on
+ * the contrary is misuse (class 34); a device that nothing snoops for is as before.
+ * Return: 0; -EOPNOTSUPP nothing would enforce snooping, and the device could see stale
+ * memory: a coherent device without IOMMU.
+ */
+OLIO_API int olio_dev_set_no_snoop(struct olio_dev *dev, bool on);
 
 /*
  * True exactly if no streaming map of ordinary memory (RAM as olio_mem_pin() gives
@@ -163,14 +171,23 @@ OLIO_API uint64_t olio_iova_size(const struct olio_iova_state *state);
 /*
  * Put @run at @offset. Only the first run of a state may begin inside a granule,
  * only the last one end there. The device must not use it before olio_iova_sync().
- * Return: 0; -EINVAL (reasons offset, gap, bad-…), -EBUSY linked already, -ERANGE
- * beyond the state's end, -EOPNOTSUPP, -ENOSPC (bounce slots), -ENOMEM.
+ * Return: 0; -EINVAL (reasons offset, bad-…), -EBUSY linked already, -ERANGE beyond
+ * the state's end, -EOPNOTSUPP (gap, p2p-bus, and those of olio_dma_map()), -ENOSPC
+ * (bounce slots), -ENOMEM.
  */
 OLIO_API int olio_iova_link(struct olio_iova_state *state, const struct olio_run *run,
 			    uint64_t offset, enum olio_dir dir, uint32_t attrs);
-/* Make what was linked in [@offset, @offset + @len) good for the device. Once a batch. */
+/*
+ * Make what was linked in [@offset, @offset + @len) good for the device. Once a batch.
+ * Return: 0; -EINVAL; -ERANGE.
+ */
 OLIO_API int olio_iova_sync(struct olio_iova_state *state, uint64_t offset, uint64_t len);
-/* Strict: when it returns the device has forgotten the range. The IOVAs stay reserved. */
+/*
+ * Strict: when it returns the device has forgotten the range. The IOVAs stay reserved.
+ * What was linked by several calls can go in one; a part of one link can go where the
+ * tables have a border (not inside a large entry or a bounced piece).
+ * Return: 0; -ENOENT a hole; -EINVAL; -ERANGE.
+ */
 OLIO_API int olio_iova_unlink(struct olio_iova_state *state, uint64_t offset, uint64_t len,
 			      enum olio_dir dir, uint32_t attrs);
 /* Give the IOVAs back. Return: 0; -EBUSY something is linked. */
@@ -233,9 +250,10 @@ OLIO_API int olio_map_next_piece(const struct olio_map *map, size_t *pos, struct
 /* ---- page lists (S12) ---- */
 
 /*
- * The largest of the sizes in @sizes (bit n: 2^n bytes) in which the segments can
- * be listed for a device that knows their first byte as @iova; 0 if there is none.
- * Both ends may lie inside a block, nothing else.
+ * The size of block, of those in @sizes (bit n: 2^n bytes), that makes the shortest
+ * list of the segments for a device that knows their first byte as @iova: the largest
+ * that fits, but none above the smallest that holds everything in one block. 0 if
+ * there is none, or @iova wraps. Both ends may lie inside a block, nothing else.
  */
 OLIO_API uint64_t olio_best_page_size(const struct olio_seg *segs, size_t n, uint64_t iova,
 				      uint64_t sizes);

@@ -9,6 +9,8 @@
  *   -EOPNOTSUPP  the machine cannot honour this request; one that asks for less may pass
  *   -EINVAL      no machine could: the arguments are wrong
  *   -ENOENT      nothing of that name or at that address
+ *   -EFAULT      the program has no such memory
+ *   -ERANGE      beyond the end of an object
  *   -EXDEV       it belongs to another device
  *   -ENOSPC      a fixed resource is used up: IOVAs, bounce slots, RAM
  *   -ENOMEM      memory is used up
@@ -47,6 +49,9 @@ extern "C" {
 	X(SEGMENTS, "segments", EOPNOTSUPP,                                                        \
 	  "the list does not fit into the segments that the device can take")                      \
 	X(GAP, "gap", EOPNOTSUPP, "a run ends or begins inside a granule in the middle of a list") \
+	X(NO_IOMMU, "no-iommu", EOPNOTSUPP, "the device has no address space of its own")          \
+	X(P2P_BUS, "p2p-bus", EOPNOTSUPP,                                                          \
+	  "the BAR is reached by its bus address, which lies in no IOVA range")                    \
 	X(READ_ONLY, "read-only", EOPNOTSUPP, "the memory was pinned for reading only")            \
 	X(IOVA_FULL, "iova-full", ENOSPC, "no free IOVA range of that size below the mask")        \
 	X(BOUNCE_FULL, "bounce-full", ENOSPC, "no free bounce slots")                              \
@@ -65,7 +70,12 @@ extern "C" {
 	X(NOT_MAPPED, "not-mapped", ENOENT, "nothing is mapped there")                             \
 	X(ALREADY_MAPPED, "already-mapped", EBUSY, "something is mapped there")                    \
 	X(WRONG_DEVICE, "wrong-device", EXDEV, "the mapping is another device's")                  \
-	X(NO_DEVICE, "no-device", ENOENT, "the machine has no such device")
+	X(NO_DEVICE, "no-device", ENOENT, "the machine has no such device")                        \
+	X(NO_BAR, "no-bar", ENOENT, "the device has no such BAR")                                  \
+	X(NO_PAGE, "no-page", EFAULT, "the program cannot use memory there in that way")           \
+	X(BEYOND_END, "beyond-end", ERANGE, "beyond the end of the object")                        \
+	X(NOT_ENCRYPTED, "not-encrypted", EOPNOTSUPP, "this memory is not encrypted")              \
+	X(PINNED, "pinned", EBUSY, "somebody else has pinned it, too")
 
 enum olio_reason {
 #define OLIO_REASON_ID(NAME, word, err, text) OLIO_REASON_##NAME,

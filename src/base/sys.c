@@ -57,6 +57,11 @@ int oli_sys_fstat(int fd, struct stat *st)
 	return (int)CALL(SYS_fstat, fd, st);
 }
 
+int oli_sys_ioctl(int fd, unsigned long cmd, void *arg)
+{
+	return (int)CALL(SYS_ioctl, fd, cmd, arg);
+}
+
 int oli_sys_fcntl(int fd, int cmd, long arg)
 {
 	return (int)CALL(SYS_fcntl, fd, cmd, arg);

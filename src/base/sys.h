@@ -25,6 +25,7 @@ ssize_t oli_sys_write(int fd, const void *buf, size_t len);
 ssize_t oli_sys_pread(int fd, void *buf, size_t len, u64 off);
 ssize_t oli_sys_pwrite(int fd, const void *buf, size_t len, u64 off);
 int oli_sys_fstat(int fd, struct stat *st);
+int oli_sys_ioctl(int fd, unsigned long cmd, void *arg);
 int oli_sys_fcntl(int fd, int cmd, long arg);
 int oli_sys_fcntl_lock(int fd, int cmd, struct flock *fl);
 int oli_sys_poll(struct pollfd *fds, unsigned int n, s64 timeout_ns);

@@ -7,6 +7,7 @@
 #include "olio/why.h"
 
 /* Keep reason and sentence for this thread. Return: the reason's -errno, to be returned. */
-OLI_MUST_CHECK int oli_refuse(enum olio_reason reason, const char *fmt, ...) OLI_PRINTF(2, 3);
+OLI_MUST_CHECK int oli_refuse(enum olio_reason reason, const char *fmt, ...) OLI_PRINTF(2, 3)
+	__attribute__((cold));
 
 #endif

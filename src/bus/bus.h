@@ -36,7 +36,8 @@ struct oli_bus_id {
 struct oli_span {
 	u64 addr; /* in the process of @slot */
 	u64 len;
-	u64 pa;
+	u64 pa; /* of the first byte; of the others too only if @cipher */
+	u32 gen; /* of @slot */
 	u16 slot;
 	bool cipher;
 };
@@ -45,7 +46,8 @@ struct oli_bus_tx {
 	struct oli_machine *m;
 	struct oli_bus_id id;
 	struct oli_xlate x;
-	bool entered;
+	bool translated; /* its addresses are IOVAs */
+	bool entered;	 /* @x is good */
 };
 
 /*
@@ -65,7 +67,10 @@ OLI_MUST_CHECK int oli_bus_resolve(struct oli_bus_tx *tx, struct olio_iova dma, 
 
 /*
  * Copy between spans and a buffer of this process. Process memory is touched by
- * system calls only. Return: 0; -EFAULT the program unmapped it; -ESRCH.
+ * system calls only; machine memory in whole aligned words where there are some, each
+ * after the one before. The way to another process must be known (oli_peer_way()
+ * before oli_bus_begin(), for it may block).
+ * Return: 0; -EFAULT the program unmapped it; -ESRCH; -EINVAL the spans are shorter than @len.
  */
 OLI_MUST_CHECK int oli_span_copy(struct oli_machine *m, const struct oli_span *spans, u32 n,
 				 void *buf, u64 len, bool write);

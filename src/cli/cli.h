@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include <olio/dma.h>
 #include <olio/machine.h>
 #include <olio/olio.h>
 
@@ -44,6 +45,8 @@ extern const struct command cmd_run;
 extern const struct command cmd_pair;
 extern const struct command cmd_ls;
 extern const struct command cmd_explain;
+extern const struct command cmd_topo;
+extern const struct command cmd_map;
 extern const struct command cmd_version;
 
 /* ---- out.c ---- */
@@ -58,8 +61,13 @@ void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_getopt(const struct command *cmd, int argc, char **argv, const char *shorts,
 	       const struct option *longs);
 
-/* Open a machine to look at it. Says what went wrong. Return: 0 or enum cli_status. */
-int cli_machine_open(const char *name, bool create, struct olio_machine **out);
+/*
+ * Open a machine to look at it. @create: make it if there is none, of @type if not
+ * NULL. Says what went wrong. Return: 0 or enum cli_status.
+ */
+int cli_machine_open(const char *name, bool create, const char *type, struct olio_machine **out);
+/* Make one for this process alone. Return: as above. */
+int cli_machine_private(const char *type, struct olio_machine **out);
 
 /* ---- table.c ---- */
 
@@ -73,8 +81,13 @@ struct table;
 
 /* @name: the array's name in JSON. NULL when memory is short. */
 struct table *table_new(const char *name, const struct column *cols, size_t n, bool json);
+/* The first column shows a tree; in JSON rows have "children". */
+struct table *table_tree(const char *name, const struct column *cols, size_t n, bool json);
 bool table_json(const struct table *t);
-void table_row(struct table *t);
+/* Rows are numbered from 0. Return: its number. */
+size_t table_row(struct table *t);
+/* A row below row @parent of a tree. */
+size_t table_row_below(struct table *t, size_t parent);
 /* Cells fill a row from left to right. */
 void table_text(struct table *t, const char *s);
 void table_number(struct table *t, uint64_t v);
@@ -122,6 +135,7 @@ int check_rdma_core(void);
 /* The options that `run` and `pair` share. */
 struct launch {
 	const char *machine;
+	const char *type;
 	const char *device;
 	const char *report;
 	char **argv; /* the program and its arguments, NULL terminated */

@@ -51,7 +51,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 		cli_error("'olio explain' takes no argument '%s'", argv[optind]);
 		return CLI_USAGE;
 	}
-	ret = cli_machine_open(name, false, &m);
+	ret = cli_machine_open(name, false, NULL, &m);
 	if (ret)
 		return ret;
 	ret = explain(m, json);

@@ -229,6 +229,127 @@ static void list_mrs(struct olio_machine *m, struct table *t)
 	}
 }
 
+static const struct column block_columns[] = {
+	{"LKEY", "lkey", true},
+	{"BLOCK", "block", true},
+	{"DMA", "dma", true},
+	{"LENGTH", "length", true},
+	{"PHYSICAL", "pa", true},
+};
+
+static void list_blocks_of(struct olio_machine *m, uint32_t lkey, struct table *t)
+{
+	struct olio_block_info o = {.size = sizeof(o)};
+	uint64_t pos = 0;
+
+	while (olio_next_mr_block(m, lkey, &pos, &o) == 1) {
+		table_row(t);
+		table_hex(t, lkey);
+		table_number(t, pos - 1);
+		table_hex(t, o.dma);
+		table_number(t, o.len);
+		table_hex(t, o.pa);
+	}
+}
+
+static void list_blocks(struct olio_machine *m, struct table *t)
+{
+	struct olio_mr_info o = {.size = sizeof(o)};
+	uint32_t pos = 0;
+
+	while (olio_next_mr(m, &pos, &o) == 1)
+		list_blocks_of(m, o.lkey, t);
+}
+
+static const struct column map_columns[] = {
+	{"DEVICE", "device", false},
+	{"PID", "pid", true},
+	{"IOVA", "iova", true},
+	{"LENGTH", "length", true},
+	{"ACCESS", "access", false},
+	{"LEAF", "leaf", true},
+	{"PHYSICAL", "pa", true},
+	{"TARGET", "target", false},
+};
+
+static void list_maps(struct olio_machine *m, struct table *t)
+{
+	struct olio_mapping_info o = {.size = sizeof(o)};
+	uint64_t pos = 0;
+
+	while (olio_next_mapping(m, &pos, &o) == 1) {
+		table_row(t);
+		table_text(t, o.device);
+		table_number(t, (uint64_t)o.pid);
+		table_hex(t, o.iova);
+		table_number(t, o.len);
+		table_text(t, o.access);
+		table_number(t, o.leaf);
+		table_hex(t, o.pa);
+		table_text(t, o.target);
+	}
+}
+
+static const struct column fault_columns[] = {
+	{"SEQ", "seq", true},
+	{"DEVICE", "device", false},
+	{"PID", "pid", true},
+	{"ACCESS", "access", false},
+	{"DMA", "dma", true},
+	{"LENGTH", "length", true},
+	{"MAPPED-AT", "mapped_at", false},
+	{"UNMAPPED-AT", "unmapped_at", false},
+	{"WHY", "text", false},
+};
+
+static void list_faults(struct olio_machine *m, struct table *t)
+{
+	struct olio_fault_info o = {.size = sizeof(o)};
+	uint64_t seq = 0;
+
+	while (olio_next_fault(m, &seq, &o) == 1) {
+		table_row(t);
+		table_number(t, o.seq);
+		table_text(t, o.device);
+		table_number(t, (uint64_t)o.pid);
+		table_text(t, o.write ? "write" : "read");
+		table_hex(t, o.dma.v);
+		table_number(t, o.len);
+		table_text(t, o.mapped_at);
+		table_text(t, o.unmapped_at);
+		table_text(t, o.text);
+	}
+}
+
+static const struct column misuse_columns[] = {
+	{"SEQ", "seq", true},
+	{"CLASS", "class", true},
+	{"NAME", "name", false},
+	{"DEVICE", "device", false},
+	{"PID", "pid", true},
+	{"HERE", "here", false},
+	{"MADE-AT", "there", false},
+	{"WHAT", "text", false},
+};
+
+static void list_misuse(struct olio_machine *m, struct table *t)
+{
+	struct olio_misuse_info o = {.size = sizeof(o)};
+	uint64_t seq = 0;
+
+	while (olio_next_misuse(m, &seq, &o) == 1) {
+		table_row(t);
+		table_number(t, o.seq);
+		table_number(t, o.class_);
+		table_text(t, o.name);
+		table_text(t, o.device);
+		table_number(t, (uint64_t)o.pid);
+		table_text(t, o.here);
+		table_text(t, o.there);
+		table_text(t, o.text);
+	}
+}
+
 static const struct kind {
 	const char *name;
 	const char *title;
@@ -242,10 +363,17 @@ static const struct kind {
 	{"qps", "Queue pairs", COLUMNS(qp_columns), list_qps},
 	{"cqs", "Completion queues", COLUMNS(cq_columns), list_cqs},
 	{"mrs", "Memory regions", COLUMNS(mr_columns), list_mrs},
+	{"maps", "Mappings", COLUMNS(map_columns), list_maps},
+	{"faults", "Faults", COLUMNS(fault_columns), list_faults},
+	{"misuse", "Misuse of the mapping calls", COLUMNS(misuse_columns), list_misuse},
+	/* The last: only by -v, with the regions. */
+	{"blocks", "Page lists of memory regions", COLUMNS(block_columns), list_blocks},
 };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
-#define ALL_KINDS ((1u << NR_KINDS) - 1)
+#define KIND_MRS (1u << 5)
+#define KIND_BLOCKS (1u << (NR_KINDS - 1))
+#define ALL_KINDS (KIND_BLOCKS - 1)
 
 static int print_kind(struct olio_machine *m, const struct kind *k, bool json, bool heading)
 {
@@ -282,23 +410,37 @@ static int print_kinds(struct olio_machine *m, unsigned int wanted, bool json)
 	return ret;
 }
 
-/* Return: the kinds named, all if none is, 0 after a message. */
-static unsigned int parse_kinds(char **names)
+/* The kind that @name is, or is the beginning of. Return: its bit, 0 after a message. */
+static unsigned int find_kind(const char *name)
 {
-	unsigned int wanted = 0;
+	unsigned int found = 0;
+
+	for (size_t i = 0; i < NR_KINDS - 1; i++) {
+		if (strcmp(kinds[i].name, name) == 0)
+			return 1u << i;
+		if (*name && strncmp(kinds[i].name, name, strlen(name)) == 0)
+			found |= 1u << i;
+	}
+	if (!found)
+		cli_error("'olio ls' knows no '%s'; see 'olio help ls'", name);
+	else if (found & (found - 1))
+		cli_error("'olio ls': '%s' could be several kinds; see 'olio help ls'", name);
+	return found & (found - 1) ? 0 : found;
+}
+
+/* Return: the kinds named, all if none is, 0 after a message. */
+static unsigned int parse_kinds(char **names, bool verbose)
+{
+	unsigned int wanted = *names ? 0 : ALL_KINDS;
 
 	for (; *names; names++) {
-		size_t i;
+		unsigned int kind = find_kind(*names);
 
-		for (i = 0; i < NR_KINDS && strcmp(kinds[i].name, *names) != 0; i++)
-			;
-		if (i == NR_KINDS) {
-			cli_error("'olio ls' knows no '%s'; see 'olio help ls'", *names);
+		if (!kind)
 			return 0;
-		}
-		wanted |= 1u << i;
+		wanted |= kind;
 	}
-	return wanted ? wanted : ALL_KINDS;
+	return verbose && wanted & KIND_MRS ? wanted | KIND_BLOCKS : wanted;
 }
 
 static int run(const struct command *cmd, int argc, char **argv)
@@ -306,29 +448,32 @@ static int run(const struct command *cmd, int argc, char **argv)
 	static const struct option longs[] = {
 		{"machine", required_argument, NULL, 'm'},
 		{"json", no_argument, NULL, 'j'},
+		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
+	bool json = false, verbose = false;
 	const char *name = NULL;
 	struct olio_machine *m;
 	unsigned int wanted;
-	bool json = false;
 	int c, ret;
 
-	while ((c = cli_getopt(cmd, argc, argv, ":m:jh", longs)) != -1) {
+	while ((c = cli_getopt(cmd, argc, argv, ":m:jvh", longs)) != -1) {
 		if (c == 'm')
 			name = optarg;
 		else if (c == 'j')
 			json = true;
+		else if (c == 'v')
+			verbose = true;
 		else if (c == 'h')
 			return fputs(cmd->help, stdout), CLI_OK;
 		else
 			return CLI_USAGE;
 	}
-	wanted = parse_kinds(argv + optind);
+	wanted = parse_kinds(argv + optind, verbose);
 	if (!wanted)
 		return CLI_USAGE;
-	ret = cli_machine_open(name, false, &m);
+	ret = cli_machine_open(name, false, NULL, &m);
 	if (ret)
 		return ret;
 	ret = print_kinds(m, wanted, json);
@@ -339,10 +484,16 @@ static int run(const struct command *cmd, int argc, char **argv)
 const struct command cmd_ls = {
 	.name = "ls",
 	.summary = "show what is on a machine",
-	.help = "usage: olio ls [-m MACHINE] [--json] [KIND …]\n\n"
-		"Show a machine and what lives on it. KIND is one of machine, processes, devices,\n"
-		"qps, cqs, mrs; without one all are shown. Dead processes are cleared away first.\n\n"
+	.help = "usage: olio ls [-m MACHINE] [-v] [--json] [KIND …]\n\n"
+		"Show a machine and what lives on it. Without a KIND all are shown; the beginning of\n"
+		"its name is enough. Dead processes are cleared away first.\n\n"
+		"  machine, processes, devices   the machine, who is on it, its RDMA devices\n"
+		"  qps, cqs, mrs                 queue pairs, completion queues, memory regions\n"
+		"  maps                          what devices have mapped: IOVAs, and what is there\n"
+		"  faults                        requests of devices that hit nothing\n"
+		"  misuse                        what the checker of the mapping calls found\n\n"
 		"  -m, --machine MACHINE  its name or directory (default: $OLIO_MACHINE or \"default\")\n"
+		"  -v, --verbose          with mrs: the page list of each region as its device has it\n"
 		"      --json             one JSON object with an array a kind\n",
 	.run = run,
 };

@@ -5,12 +5,13 @@
  * `olio COMMAND …`, `olio help [COMMAND]`, `olio COMMAND --help`. The commands
  * are in the list below, each in a file of its own.
  */
+#include <locale.h>
 #include <string.h>
 
 #include "cli.h"
 
 static const struct command *const commands[] = {
-	&cmd_run, &cmd_pair, &cmd_ls, &cmd_explain, &cmd_version, NULL,
+	&cmd_run, &cmd_pair, &cmd_ls, &cmd_explain, &cmd_topo, &cmd_map, &cmd_version, NULL,
 };
 
 static void usage(FILE *f)
@@ -24,7 +25,8 @@ static void usage(FILE *f)
 	fputs("  olio help      explain a command: olio help run\n\n"
 	      "First try:\n"
 	      "  olio run -- ibv_devinfo\n"
-	      "  olio pair -- ib_write_bw\n",
+	      "  olio pair -- ib_write_bw\n"
+	      "  olio topo\n",
 	      f);
 }
 
@@ -67,6 +69,8 @@ int main(int argc, char **argv)
 {
 	const struct command *cmd;
 
+	/* How trees are drawn. */
+	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
 		usage(stderr);
 		return CLI_USAGE;

@@ -63,14 +63,15 @@ static char *absolute(const char *name)
 	return path;
 }
 
-int cli_machine_open(const char *name, bool create, struct olio_machine **out)
+int cli_machine_open(const char *name, bool create, const char *type, struct olio_machine **out)
 {
-	unsigned int flags = create ? 0 : OLIO_MACHINE_NO_CREATE;
 	char why[512] = "";
 	char *path = absolute(name);
-	int ret;
+	int ret = -ENOMEM;
 
-	ret = name && !path ? -ENOMEM : olio_machine_open(path, flags, out, why, sizeof(why));
+	if (path || !name)
+		ret = create ? olio_machine_open_type(path, type, out, why, sizeof(why))
+			     : olio_machine_open(path, OLIO_MACHINE_NO_CREATE, out, why, sizeof(why));
 	free(path);
 	if (ret == 0)
 		return CLI_OK;
@@ -78,5 +79,16 @@ int cli_machine_open(const char *name, bool create, struct olio_machine **out)
 		cli_error("%s", why);
 	else
 		cli_error("cannot open machine '%s': %s", name ? name : "default", strerror(-ret));
-	return CLI_FAILED;
+	return type && (ret == -ENOENT || ret == -EINVAL) ? CLI_USAGE : CLI_FAILED;
+}
+
+int cli_machine_private(const char *type, struct olio_machine **out)
+{
+	char why[512] = "";
+	int ret = olio_machine_create(NULL, type, out, why, sizeof(why));
+
+	if (ret == 0)
+		return CLI_OK;
+	cli_error("%s", *why ? why : strerror(-ret));
+	return ret == -ENOENT || ret == -EINVAL ? CLI_USAGE : CLI_FAILED;
 }

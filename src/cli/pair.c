@@ -321,7 +321,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 const struct command cmd_pair = {
 	.name = "pair",
 	.summary = "run a program as server and as client of itself",
-	.help = "usage: olio pair [-m MACHINE] [--device NAME] [--report FILE] [--] PROGRAM [ARGS]\n\n"
+	.help = "usage: olio pair [-m MACHINE] [--machine-type TYPE] [--device NAME[,NAME]|all]\n"
+		"                [--report FILE] [--] PROGRAM [ARGS]\n\n"
 		"Start PROGRAM ARGS as the server, wait until it listens on a TCP port, start\n"
 		"PROGRAM ARGS 127.0.0.1 as the client. Each line of their output says whose it is.\n"
 		"The exit status is the worse of the two, 128 + N if signal N ended the pair.\n"
@@ -329,7 +330,11 @@ const struct command cmd_pair = {
 		"ten seconds later if it still runs.\n\n"
 		"  -m, --machine MACHINE  the machine, made if there is none: a name, or a directory\n"
 		"                         (default: $OLIO_MACHINE or \"default\")\n"
-		"      --device NAME      show PROGRAM this device only (rxe0)\n"
+		"      --machine-type TYPE\n"
+		"                         what to make, as 'olio topo --types' lists them, or a file\n"
+		"                         that ends in .yaml (default: $OLIO_MACHINE_TYPE or \"pc\")\n"
+		"      --device NAMES     show PROGRAM these devices: names with commas between, or\n"
+		"                         all (default: rxe0)\n"
 		"      --report FILE      write everything that failed to FILE, in full\n\n"
 		"PROGRAM must be dynamically linked and neither setuid nor setgid.\n",
 	.run = run,

@@ -71,7 +71,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 const struct command cmd_run = {
 	.name = "run",
 	.summary = "run a program on software RDMA devices",
-	.help = "usage: olio run [-m MACHINE] [--device NAME] [--report FILE] [--] PROGRAM [ARGS]\n\n"
+	.help = "usage: olio run [-m MACHINE] [--machine-type TYPE] [--device NAME[,NAME]|all]\n"
+		"                [--report FILE] [--] PROGRAM [ARGS]\n\n"
 		"Run PROGRAM, unmodified, on olio's devices. Programs that it starts use them too.\n"
 		"When it ends, what failed is explained on stderr; SIGUSR1 to olio asks for that at\n"
 		"once. The exit status is PROGRAM's, 128 + N if signal N killed it, 127 if there is\n"
@@ -79,7 +80,11 @@ const struct command cmd_run = {
 		"  -m, --machine MACHINE  the machine, made if there is none: a name, or a directory\n"
 		"                         (default: $OLIO_MACHINE or \"default\"); programs on one\n"
 		"                         machine reach each other\n"
-		"      --device NAME      show PROGRAM this device only (rxe0)\n"
+		"      --machine-type TYPE\n"
+		"                         what to make, as 'olio topo --types' lists them, or a file\n"
+		"                         that ends in .yaml (default: $OLIO_MACHINE_TYPE or \"pc\")\n"
+		"      --device NAMES     show PROGRAM these devices: names with commas between, or\n"
+		"                         all (default: rxe0)\n"
 		"      --report FILE      write everything that failed to FILE, in full\n\n"
 		"PROGRAM must be dynamically linked and neither setuid nor setgid.\n",
 	.run = run,

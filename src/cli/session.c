@@ -8,7 +8,7 @@
  * LD_PRELOAD     olio's library first, what was there behind it
  * OLIO_MACHINE   the machine's directory, so that children in other working
  *                directories and with another environment find the same one
- * OLIO_DEVICE    only if --device was given
+ * OLIO_DEVICE    only if --device was given: names with commas between, or "all"
  * OLIO_RUN       names this run in the records
  */
 #include <errno.h>
@@ -29,6 +29,7 @@ int launch_parse(const struct command *cmd, int argc, char **argv, struct launch
 {
 	static const struct option longs[] = {
 		{"machine", required_argument, NULL, 'm'},
+		{"machine-type", required_argument, NULL, 't'},
 		{"device", required_argument, NULL, 'd'},
 		{"report", required_argument, NULL, 'r'},
 		{"help", no_argument, NULL, 'h'},
@@ -40,6 +41,9 @@ int launch_parse(const struct command *cmd, int argc, char **argv, struct launch
 		switch (c) {
 		case 'm':
 			l->machine = optarg;
+			break;
+		case 't':
+			l->type = optarg;
 			break;
 		case 'd':
 			l->device = optarg;
@@ -141,22 +145,47 @@ static int set_environment(const struct session *s, const struct launch *l)
 	return 0;
 }
 
-static int check_device(struct olio_machine *m, const char *name)
+static bool has_device(struct olio_machine *m, const char *name, size_t len)
+{
+	struct olio_device_info dev = {.size = sizeof(dev)};
+	uint32_t pos = 0;
+
+	while (olio_next_device(m, &pos, &dev) == 1) {
+		if (strlen(dev.name) == len && strncmp(dev.name, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int no_device(struct olio_machine *m, const char *name, size_t len)
 {
 	struct olio_device_info dev = {.size = sizeof(dev)};
 	char known[256] = "";
 	uint32_t pos = 0;
-	size_t len = 0;
+	size_t at = 0;
 
-	while (olio_next_device(m, &pos, &dev) == 1) {
-		if (strcmp(dev.name, name) == 0)
-			return 0;
-		if (len < sizeof(known))
-			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
-						len ? ", " : "", dev.name);
-	}
-	cli_error("no device '%s' on this machine; it has: %s", name, *known ? known : "none");
+	while (olio_next_device(m, &pos, &dev) == 1 && at < sizeof(known))
+		at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s", at ? ", " : "",
+				       dev.name);
+	cli_error("no device '%.*s' on this machine; it has: %s", (int)(len < 64 ? len : 64), name,
+		  *known ? known : "none");
 	return CLI_USAGE;
+}
+
+/* @list: names with commas between, or "all". */
+static int check_devices(struct olio_machine *m, const char *list)
+{
+	if (strcmp(list, "all") == 0)
+		return 0;
+	for (;; list++) {
+		size_t len = strcspn(list, ",");
+
+		if (!has_device(m, list, len))
+			return no_device(m, list, len);
+		list += len;
+		if (!*list)
+			return 0;
+	}
 }
 
 /* Written at the end, refused at the start. */
@@ -196,7 +225,7 @@ int session_open(struct session *s, const struct launch *l)
 		cli_error("cannot take signals: %s", strerror(-s->sigfd));
 		return CLI_FAILED;
 	}
-	ret = cli_machine_open(l->machine, true, &s->machine);
+	ret = cli_machine_open(l->machine, true, l->type, &s->machine);
 	if (ret)
 		return ret;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -204,7 +233,7 @@ int session_open(struct session *s, const struct launch *l)
 		 (unsigned int)now.tv_sec, (unsigned int)now.tv_nsec >> 14);
 	records_init(&s->records, s->machine, s->run);
 	if (l->device)
-		ret = check_device(s->machine, l->device);
+		ret = check_devices(s->machine, l->device);
 	if (ret == 0)
 		ret = set_environment(s, l);
 	if (ret)

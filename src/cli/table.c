@@ -21,18 +21,19 @@ struct table {
 	bool json;
 };
 
-static int add_column(struct table *t, const struct column *col)
+static int add_column(struct table *t, const struct column *col, int flags)
 {
 	struct libscols_column *c;
 
 	c = scols_table_new_column(t->tb, t->json ? col->key : col->title, 0,
-				   col->number ? SCOLS_FL_RIGHT : 0);
+				   flags | (col->number ? SCOLS_FL_RIGHT : 0));
 	if (!c)
 		return -ENOMEM;
 	return col->number ? scols_column_set_json_type(c, SCOLS_JSON_NUMBER) : 0;
 }
 
-struct table *table_new(const char *name, const struct column *cols, size_t n, bool json)
+static struct table *new_table(const char *name, const struct column *cols, size_t n, bool json,
+			       int first)
 {
 	struct table *t = calloc(1, sizeof(*t));
 
@@ -45,7 +46,7 @@ struct table *table_new(const char *name, const struct column *cols, size_t n, b
 	if (scols_table_set_name(t->tb, name) || scols_table_enable_json(t->tb, json))
 		goto fail;
 	for (size_t i = 0; i < n; i++) {
-		if (add_column(t, &cols[i]))
+		if (add_column(t, &cols[i], i ? 0 : first))
 			goto fail;
 	}
 	return t;
@@ -55,15 +56,33 @@ fail:
 	return NULL;
 }
 
+struct table *table_new(const char *name, const struct column *cols, size_t n, bool json)
+{
+	return new_table(name, cols, n, json, 0);
+}
+
+struct table *table_tree(const char *name, const struct column *cols, size_t n, bool json)
+{
+	return new_table(name, cols, n, json, SCOLS_FL_TREE);
+}
+
 bool table_json(const struct table *t)
 {
 	return t->json;
 }
 
-void table_row(struct table *t)
+size_t table_row(struct table *t)
 {
 	t->line = scols_table_new_line(t->tb, NULL);
 	t->next = 0;
+	return table_rows(t) - 1;
+}
+
+size_t table_row_below(struct table *t, size_t parent)
+{
+	t->line = scols_table_new_line(t->tb, scols_table_get_line(t->tb, parent));
+	t->next = 0;
+	return table_rows(t) - 1;
 }
 
 /* Names come from other processes: only printable ASCII reaches the terminal or the JSON text. */

@@ -69,6 +69,8 @@ struct oli_misuse {
 	char text[240];
 };
 
+/* "double-unmap"; NULL: no such class. */
+const char *oli_misuse_name(unsigned int class_);
 bool oli_check_on(struct oli_machine *m, unsigned int class_);
 bool oli_misuse_get(struct oli_machine *m, u64 seq, struct oli_misuse *out);
 u64 oli_misuse_newest(struct oli_machine *m);
@@ -79,7 +81,15 @@ void oli_misuse(struct olio_dev *dev, unsigned int class_, const void *here, con
 /* Families of calls. */
 enum oli_family { OLI_ONE_SHOT, OLI_TWO_STEP, OLI_LIST, OLI_ALLOC };
 
-/* What a hook is told. Members that a call has not are 0. */
+/*
+ * What a hook is told. Members that a call has not are 0.
+ *
+ *   one-shot  @dma, @len, @dir, @attrs as in the call; at the map also @run, @bounced
+ *   list      @object is the olio_map. Map: once for each piece of it, with @dma, @len,
+ *             @run of the piece. Unmap: once for the map, without @dma and @len
+ *   two-step  @object is the olio_iova_state. A link's @dma is where its run begins
+ *   alloc     @object is the CPU's pointer, @run what the device reaches
+ */
 struct oli_op {
 	enum oli_family family;
 	struct olio_iova dma;
@@ -93,23 +103,47 @@ struct oli_op {
 };
 
 OLI_MUST_CHECK int oli_check_new(struct olio_dev *dev);
-/* Reports what is left. */
-void oli_check_free(struct olio_dev *dev);
+/* Reports what is left. @site: of the close. */
+void oli_check_free(struct olio_dev *dev, const void *site);
 
 void oli_check_mapped(struct olio_dev *dev, const struct oli_op *op);
 void oli_check_map_failed(struct olio_dev *dev, const struct oli_op *op, int err);
 /* Before an unmap acts; @err: what the mapping code will answer (0, -ENOENT, -EINVAL). */
 void oli_check_unmap(struct olio_dev *dev, const struct oli_op *op, int err);
-/* Before a sync acts. */
+/* Before a sync acts; after it, too, in oli_check_synced(), with the same @op. */
 void oli_check_sync(struct olio_dev *dev, const struct oli_op *op, bool for_cpu);
-/* Two-step: alloc, link, sync, unlink, free, destroy; @err is the call's answer. */
+void oli_check_synced(struct olio_dev *dev, const struct oli_op *op, bool for_cpu);
+/*
+ * Two-step: alloc, link, sync, unlink, free, destroy; @err is the call's answer. After the
+ * call has acted; unlink, free and destroy before, when the answer is known. @offset: into
+ * the state. alloc: @op->dma and @op->len are what was reserved.
+ */
 enum oli_two_step { OLI_STEP_ALLOC, OLI_STEP_LINK, OLI_STEP_SYNC, OLI_STEP_UNLINK, OLI_STEP_FREE, OLI_STEP_DESTROY };
 void oli_check_step(struct olio_dev *dev, enum oli_two_step step, const struct oli_op *op,
 		    u64 offset, int err);
-/* The device accessed memory; @err: what became of it. Before the bytes move. */
-void oli_check_access(struct olio_dev *dev, struct olio_iova dma, u64 len, bool write, int err);
+/*
+ * A call with a state that is not one: freed, destroyed, a copy. @original: where it says
+ * that it is, NULL unknown. Its device need not be known: this is called without OLI_CHECK().
+ */
+void oli_check_bad_state(const void *object, const void *original, const void *site);
+/*
+ * The device accessed memory; @err: what became of it. Before the bytes move, and not
+ * between oli_bus_begin() and oli_bus_end(). For a span that does not resolve, after.
+ */
+void oli_check_access(struct olio_dev *dev, struct olio_iova dma, u64 len, bool write, int err,
+		      const void *site);
 void oli_check_doorbell(struct olio_dev *dev, const void *site);
-/* Memory is about to be given back. All devices of this process are asked. */
+/* The mask was changed. */
+void oli_check_mask(struct olio_dev *dev, const void *site);
+/*
+ * IOVAs of a strict domain are about to be given back. Return: 1: take the entries out with
+ * oli_domain_unmap() and leave the IOVAs to the checker, which gives them back later, so
+ * that who still holds them faults (classes 19, 20); 0: give them back; -ENOENT: they are
+ * the checker's already, and nobody's.
+ */
+OLI_MUST_CHECK int oli_check_keep(struct olio_dev *dev, struct olio_iova iova, u64 size);
+/* Memory was pinned; is about to be given back. All devices of this process are asked. */
+void oli_check_pin(struct oli_machine *m, const struct olio_mem *mem, const void *site);
 void oli_check_put(struct oli_machine *m, const struct olio_mem *mem, const void *site);
 
 /* The hooks above are called through this, so that no checker costs one test. */

@@ -38,20 +38,34 @@ struct olio_dev {
 	u8 granule;		     /* enum olio_granule */
 	bool syncs;		     /* not coherent: ownership has an effect */
 	bool cipher;		     /* sees private memory as ciphertext */
-	_Atomic u32 bounced;	     /* mappings of it that bounce now */
+	bool no_snoop;		     /* sets No Snoop in its requests (check_snoop.c) */
+	_Atomic u32 bounced;	     /* copies of it in bounce slots now; counted by bounce_slot.c */
 	struct olio_dev *next;	     /* list of this process's (dma/part.c) */
-	u32 users;
-	struct oli_allocation *allocs; /* coherent.c */
+	u32 users;		     /* 0: closed. The memory stays until the machine is left */
+	u32 opens;		     /* times that it was opened anew: what is older is dead */
+	pthread_mutex_t lock;	     /* guards @maps */
+	struct olio_map *maps;	     /* list.c */
 };
+
+/* A handle that was closed is misuse, and never a crash. Refuse with bad-state. */
+OLI_MUST_CHECK int oli_dev_closed(const struct olio_dev *dev);
+
+static inline bool oli_dev_live(const struct olio_dev *dev)
+{
+	return __builtin_expect(dev->users != 0, 1);
+}
 
 /* On the machine itself; the public one is in libolio. As olio_dev_open(). */
 OLI_MUST_CHECK int oli_dev_open(struct oli_machine *m, const char *name, struct olio_dev **out);
 
 extern const struct oli_part oli_dma_part;
-#define OLI_PART_DMA 4
+#define OLI_PART_DMA 2
 
-/* Is [@pa, @pa + @len) memory of the kind that @run says, all of it? Else refuse. */
-OLI_MUST_CHECK int oli_run_check(struct olio_dev *dev, const struct olio_run *run);
+/*
+ * Is [@pa, @pa + @len) memory of the kind that @run says, all of it, and this process's
+ * own? Else refuse. *@flags: OLI_FRAME_* that any of its frames has; may be NULL.
+ */
+OLI_MUST_CHECK int oli_run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags);
 
 /*
  * How a run gets to a device: decided by its kind, the device and the attributes, in one
@@ -65,9 +79,12 @@ enum oli_how {
 	OLI_HOW_P2P_BUS,    /* the bus address; nothing to unmap */
 	OLI_HOW_P2P_HOST    /* as MMIO through the IOMMU, or by offset without */
 };
-/* *@how is never REFUSED with 0. Return: 0, or the refusal. */
+/* *@how is never REFUSED with 0. Checks @run, @dir and @attrs, too. Return: 0, or the refusal. */
 OLI_MUST_CHECK int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir,
 			      u32 attrs, enum oli_how *how);
+
+/* What comes with an unmap or a sync. Return: 0; refusals bad-direction, bad-attribute. */
+OLI_MUST_CHECK int oli_dir_attrs_check(enum olio_dir dir, u32 attrs);
 
 /* OLI_PT_* of a mapping (S2). */
 u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio);
@@ -77,7 +94,7 @@ u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio
 /* On nodes of one machine; see olio_p2p_type(). */
 void oli_p2p_calc(struct oli_machine *m, u8 provider, u8 client, struct olio_p2p *out);
 
-/* ---- bounce.c (S3) ---- */
+/* ---- bounce.c and others of that name (S3) ---- */
 
 /*
  * Bounce slots of 2 KiB in low memory, in segments of 128, so that no bounce is
@@ -93,14 +110,19 @@ void oli_p2p_calc(struct oli_machine *m, u8 provider, u8 client, struct olio_p2p
  */
 OLI_MUST_CHECK int oli_bounce_map(struct olio_dev *dev, struct olio_pa orig, u64 len,
 				  enum olio_dir dir, u32 attrs, struct olio_pa *out);
-/* Copies back for FROM_DEVICE and BIDIRECTIONAL, unless SKIP_CPU_SYNC, and frees the slots. */
+/*
+ * Copies back for FROM_DEVICE and BIDIRECTIONAL, unless SKIP_CPU_SYNC, and frees the
+ * slots. The device must have forgotten them. @bounce, @len: as mapped; other ones are
+ * nothing of @dev's, and nothing happens.
+ */
 void oli_bounce_unmap(struct olio_dev *dev, struct olio_pa bounce, u64 len, enum olio_dir dir,
 		      u32 attrs);
-/* Is @pa inside a bounce of this process? Its start, length and original. */
+/* Is @pa a byte of a copy of this process, not of its padding? Its start, length and original. */
 bool oli_bounce_find(struct oli_machine *m, struct olio_pa pa, struct olio_pa *start, u64 *len,
 		     struct olio_pa *orig);
-/* Copy a part between original and bounce. */
+/* Copy a part between original and bounce. A range that is not inside one is nothing. */
 void oli_bounce_sync(struct olio_dev *dev, struct olio_pa bounce, u64 len, bool for_cpu);
+/* A copy of that many bytes fits wherever in a granule it begins. */
 u64 oli_bounce_max(const struct olio_dev *dev);
 
 struct oli_bounce_stats {
@@ -108,13 +130,21 @@ struct oli_bounce_stats {
 };
 void oli_bounce_stats(struct oli_machine *m, struct oli_bounce_stats *out);
 
-/* ---- coherent.c ---- */
+/* ---- coherent.c, coherent_alloc.c ---- */
 
 enum olio_reason oli_not_coherent(const struct olio_dev *dev);
 /* Write back or invalidate, if the device needs it. */
 void oli_own_device(struct olio_dev *dev, struct olio_pa pa, u64 len, enum olio_dir dir);
 void oli_own_cpu(struct olio_dev *dev, struct olio_pa pa, u64 len, enum olio_dir dir);
-/* Is @cpu or its memory from olio_dma_alloc() of this process? For the checker (class 32). */
+/*
+ * Is @pa memory of olio_dma_alloc() of this process, or a frame of a page where the program
+ * has it? For the checker (class 32).
+ */
 bool oli_is_dma_alloc(struct oli_machine *m, struct olio_pa pa);
+/*
+ * Has the CPU written to write-combining memory of @dev since the last olio_dma_wmb()? *@cpu:
+ * the pointer of such an allocation. For the checker (class 33).
+ */
+bool oli_wc_dirty(struct olio_dev *dev, const void **cpu);
 
 #endif

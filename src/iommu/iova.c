@@ -98,17 +98,24 @@ static struct oli_iova_near *near_of(struct oli_iova_slot *slot, u64 leaf)
 	return &slot->near[leaf % OLI_IOVA_NEAR];
 }
 
+/* The offset of @granule's record, 0 if the thread does not know the leaf. */
+static inline u64 record_near(struct oli_iova_slot *slot, u64 granule)
+{
+	const struct oli_iova_near *near = near_of(slot, granule >> OLI_IOVA_LEAF_SHIFT);
+
+	if (near->leaf != granule >> OLI_IOVA_LEAF_SHIFT)
+		return 0;
+	return near->records + granule % OLI_IOVA_LEAF_SIZE * sizeof(u16);
+}
+
 /* Free if the thread knows the leaf and its magazine has room. */
 static inline bool push(const struct oli_iova *v, struct oli_iova_slot *slot, u32 gate, u64 start,
 			u64 granule, u64 nr)
 {
-	const struct oli_iova_near *near = near_of(slot, granule >> OLI_IOVA_LEAF_SHIFT);
-	u64 off;
+	u64 off = record_near(slot, granule);
 	u32 order = order_of[nr], top = slot->nr[order];
 
-	off = near->records + granule % OLI_IOVA_LEAF_SIZE * sizeof(u16);
-	if (near->leaf != granule >> OLI_IOVA_LEAF_SHIFT || top == OLI_IOVA_MAG_SIZE ||
-	    !turn(oli_iova_at(v, off), (u16)nr, gate))
+	if (!off || top == OLI_IOVA_MAG_SIZE || !turn(oli_iova_at(v, off), (u16)nr, gate))
 		return false;
 	slot->start[order][top] = start;
 	slot->record[order][top] = off;
@@ -216,4 +223,36 @@ int oli_iova_free(struct oli_iova *v, struct olio_iova start, u64 size)
 			return 0;
 	}
 	return free_slow(v, start, size);
+}
+
+__attribute__((noinline)) static bool is_live_slow(struct oli_iova *v, struct olio_iova start,
+						   u64 size)
+{
+	u64 granule, nr;
+	bool live;
+
+	if (oli_iova_check(v, start, size, &granule, &nr))
+		return false;
+	pthread_mutex_lock(&v->s->lock);
+	live = oli_iova_is_live_locked(v, granule, nr);
+	pthread_mutex_unlock(&v->s->lock);
+	return live;
+}
+
+bool oli_iova_is_live(struct oli_iova *v, struct olio_iova start, u64 size)
+{
+	const struct oli_iova space = *v;
+	u64 nr = granules(&space, size), off;
+	struct oli_iova_slot *slot;
+	_Atomic(u16) *record;
+	bool live = false;
+	u32 gate;
+
+	if (nr - 1 < space.s->small && !(start.v & space.s->mask) && enter(&space, &slot, &gate)) {
+		off = record_near(slot, start.v >> space.s->shift);
+		record = oli_iova_at(&space, off);
+		live = off && atomic_load_explicit(record, memory_order_relaxed) == nr;
+		leave(slot);
+	}
+	return live || is_live_slow(v, start, size);
 }

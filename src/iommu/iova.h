@@ -104,6 +104,12 @@ OLI_MUST_CHECK int oli_iova_alloc_fixed(struct oli_iova *v, struct olio_iova sta
 OLI_MUST_CHECK int oli_iova_free(struct oli_iova *v, struct olio_iova start, u64 size);
 
 /*
+ * Is [@start, @start + @size) exactly a range that is handed out, and not deferred?
+ * The answer holds as long as nobody else frees it.
+ */
+OLI_MUST_CHECK bool oli_iova_is_live(struct oli_iova *v, struct olio_iova start, u64 size);
+
+/*
  * Free when the owner says that the device has forgotten it. *@ticket numbers
  * the calls in their order, from 1. On -ENOMEM the range is still handed out:
  * invalidate now and use oli_iova_free().

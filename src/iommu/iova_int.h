@@ -206,6 +206,7 @@ void oli_iova_queue_fini(struct oli_iova *v);
 /* iova_locked.c. Context: the lock, but for oli_iova_check(). */
 OLI_MUST_CHECK int oli_iova_alloc_locked(struct oli_iova *v, u64 nr, u64 limit, u64 *first);
 OLI_MUST_CHECK int oli_iova_free_locked(struct oli_iova *v, u64 granule, u64 nr);
+OLI_MUST_CHECK bool oli_iova_is_live_locked(const struct oli_iova *v, u64 granule, u64 nr);
 /* Is (@start, @size) well-formed? *@granule is its start, *@nr its size in granules. */
 OLI_MUST_CHECK int oli_iova_check(const struct oli_iova *v, struct olio_iova start, u64 size,
 				  u64 *granule, u64 *nr);

@@ -166,3 +166,16 @@ int oli_iova_free_locked(struct oli_iova *v, u64 granule, u64 nr)
 	oli_iova_put(v, slot, granule, oli_iova_order(nr));
 	return 0;
 }
+
+bool oli_iova_is_live_locked(const struct oli_iova *v, u64 granule, u64 nr)
+{
+	_Atomic(u16) *record = NULL;
+	struct oli_iova_extent *e;
+
+	if (nr <= v->s->small && granule <= v->s->last)
+		record = oli_iova_tree_record(v, granule);
+	if (record && atomic_load_explicit(record, memory_order_relaxed) == nr)
+		return true;
+	e = oli_iova_extent_find(v, granule);
+	return e && e->nr == nr && e->kind == OLI_IOVA_LIVE;
+}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The public view of a machine: the handle, the machine itself, its processes,
- * its devices and its records. Queue pairs and what belongs to them are in
- * walk.c.
+ * The public view of a machine: the machine itself, its processes, its devices and
+ * its records. Queue pairs and what belongs to them are in walk.c, the tree of buses
+ * in node.c, address spaces in mapping.c.
  *
  * Everything is copied out of the shared file without a lock: an object that
  * changes meanwhile is seen half old and half new, never outside its memory,
@@ -15,48 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iommu/pt/pt.h"
 #include "lib/observe.h"
-
-int olio_machine_open(const char *name, unsigned int flags, struct olio_machine **out, char *why,
-		      size_t why_size)
-{
-	struct oli_machine_opts opts = {
-		.name = name,
-		.observer = true,
-		.no_create = flags & OLIO_MACHINE_NO_CREATE,
-	};
-	char text[OLI_WHY_MAX] = "";
-	struct olio_machine *m;
-	int ret;
-
-	if (flags & ~OLIO_MACHINE_NO_CREATE)
-		return -EINVAL;
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	ret = oli_machine_open(&opts, oli_parts, &m->m, text);
-	if (ret) {
-		free(m);
-		if (why && why_size)
-			snprintf(why, why_size, "%s", text);
-		return ret;
-	}
-	*out = m;
-	return 0;
-}
-
-void olio_machine_close(struct olio_machine *m)
-{
-	if (!m)
-		return;
-	oli_machine_close(m->m);
-	free(m);
-}
-
-const char *olio_machine_dir(const struct olio_machine *m)
-{
-	return m->m->dir;
-}
 
 int oli_copy_out(void *out, const void *full, u32 known)
 {
@@ -131,6 +91,32 @@ static u32 count_programs(struct oli_machine *m)
 	return n;
 }
 
+void oli_iommu_text(const struct oli_desc *d, char *out, size_t size)
+{
+	static const char *const mode[] = {"none", "strict", "lazy"};
+
+	if (d->iommu == OLI_IOMMU_NONE || d->iommu >= OLI_ARRAY_SIZE(mode))
+		snprintf(out, size, "none");
+	else
+		snprintf(out, size, "%s %s%s", oli_pt_format_name(d->format), mode[d->iommu],
+			 d->caching_mode ? " caching" : "");
+}
+
+static void fill_description(const struct oli_desc *d, struct olio_machine_info *i)
+{
+	oli_copy_text(i->about, sizeof(i->about), d->about, sizeof(d->about));
+	oli_iommu_text(d, i->iommu, sizeof(i->iommu));
+	i->ram_bytes = d->ram_size;
+	i->scattered = !d->linear;
+	i->encrypted = d->encrypted;
+	i->cache_line = d->cache_line;
+	i->granule = d->iommu ? 1ull << d->granule_shift : 1;
+	i->page_sizes = d->page_sizes;
+	i->bounce_bytes = (u64)d->bounce_slots << 11;
+	i->dma_offset = d->dma_offset;
+	i->bus_offset = d->bus_offset;
+}
+
 int olio_machine_info(struct olio_machine *om, struct olio_machine_info *out)
 {
 	struct oli_machine *m = om->m;
@@ -145,6 +131,7 @@ int olio_machine_info(struct olio_machine *om, struct olio_machine_info *out)
 	i.heap_used = atomic_load(&m->shm->heap_used) << OLI_PAGE_SHIFT;
 	i.heap_backed = m->shm->heap_committed << OLI_PAGE_SHIFT;
 	i.processes = count_programs(m);
+	fill_description(&m->shm->desc, &i);
 	ret = oli_copy_out(out, &i, sizeof(i));
 	return ret < 0 ? ret : 0;
 }
@@ -197,7 +184,7 @@ int olio_next_device(struct olio_machine *om, u32 *pos, struct olio_device_info 
 		return 0;
 	d = &shm->devices[(*pos)++];
 	oli_copy_text(i.name, sizeof(i.name), d->name, sizeof(d->name));
-	oli_copy_text(i.kind, sizeof(i.kind), "rxe", sizeof("rxe"));
+	oli_copy_text(i.kind, sizeof(i.kind), oli_device_kind_name(d->kind), sizeof(i.kind));
 	oli_copy_text(i.netdev, sizeof(i.netdev), d->netdev, sizeof(d->netdev));
 	i.mtu = d->mtu;
 	memcpy(i.guid, d->node_guid, sizeof(i.guid));

@@ -93,7 +93,7 @@ struct oli_node {
 	/* ports: what they are made with; the present value is in struct oli_tree */
 	u8 acs;
 	/* devices */
-	u8 dma_bits;  /* 12 … 64 */
+	u8 dma_bits;  /* 12 … 64; 0: 64 */
 	u8 coherent;  /* its accesses see the CPU's caches */
 	u8 trusted;   /* false: external port; partial granules are bounced */
 	u8 tee;       /* may read private memory of an encrypting machine */
@@ -121,17 +121,19 @@ struct oli_desc {
 	u8 format;	   /* enum oli_pt_format_id */
 	u8 levels;	   /* 0: the format's usual */
 	u8 caching_mode;   /* absent entries are cached, too: every map needs a sync */
-	u8 granule_shift;  /* 12 … 16: what map calls round to */
-	u8 iova_bits;
+	u8 granule_shift;  /* 12 … 16: what map calls round to; 0: 12 */
+	u8 iova_bits;	   /* 24 …; 0: all that the format has */
 	u64 page_sizes;	   /* bit n: leaves of 2^n bytes; 0: all that the format has */
-	u32 iotlb_entries; /* power of two */
-	u32 lazy_ms;	   /* 10 */
-	u64 dma_offset;	   /* without IOMMU: DMA address = pa + this */
+	u32 iotlb_entries; /* power of two, 4 … 4096; 0: 256 */
+	u32 lazy_ms;	   /* 0: 10 */
+	u64 dma_offset;	   /* without IOMMU: DMA address = pa + this; 0: 0xb0000000, or
+			      64 GiB if there is more RAM than that */
 	/* bounce buffers */
 	u32 bounce_slots; /* of 2 KiB, multiple of 128; 0: none */
-	u32 bounce_areas; /* power of two */
-	u32 cache_line;	  /* bytes, 64 */
-	u64 bus_offset;	  /* of host bridges: BAR at pa is at pa - bus_offset on the bus */
+	u32 bounce_areas; /* power of two; 0: 1 */
+	u32 cache_line;	  /* bytes; 0: 64 */
+	u32 pad0;
+	u64 bus_offset; /* of host bridges: BAR at pa is at pa - bus_offset on the bus; 0: 0x30000000 */
 	/* checker: bit n is misuse class n */
 	u64 checker;
 	u8 nr_nodes;
@@ -145,6 +147,9 @@ struct oli_tree {
 	_Atomic u8 acs[OLI_NODES];
 };
 
+/* checker: every class of misuse. */
+#define OLI_CHECKER_ALL (((1ull << 36) - 1) & ~1ull)
+
 #define OLI_DESC_WHY 256
 
 /* The built-in description @type, complete and checked. Return: 0, -ENOENT. */
@@ -153,7 +158,9 @@ OLI_MUST_CHECK int oli_desc_builtin(const char *type, struct oli_desc *out);
 const struct oli_desc *oli_desc_at(u32 i);
 
 /*
- * Is @d sound? Gives out bus numbers, BAR and bus addresses on the way.
+ * Is @d sound? @d may be any bytes. Gives out bus numbers, BAR and bus addresses on the
+ * way, resolves what was left at 0 to its usual value, and clears what is not used, so
+ * that equal machines are equal byte by byte. A checked one passes again, unchanged.
  * @why: on failure one sentence, OLI_DESC_WHY bytes. Return: 0 or -EINVAL.
  */
 OLI_MUST_CHECK int oli_desc_check(struct oli_desc *d, char *why);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,7 @@ int oli_dir_open(const char *dir, bool create, int *dirfd, char *why)
 static bool is_ours(const char *name)
 {
 	return !strcmp(name, "machine") || !strcmp(name, "machine.new") || !strcmp(name, "sys") ||
-	       !strncmp(name, "sys.new.", 8) || !strncmp(name, "ev-", 3);
+	       !strncmp(name, "sys.", 4) || !strncmp(name, "ev-", 3);
 }
 
 static bool is_dot(const char *name)
@@ -302,7 +303,7 @@ static u64 lay_out(struct oli_shm *shm, const struct oli_part *const *parts)
 	return shm->owner_off;
 }
 
-static int fill_head(struct oli_shm *shm, const char *dir, const struct oli_machine_opts *opts)
+static void fill_head(struct oli_shm *shm, const char *dir, const struct oli_desc *desc, u32 flags)
 {
 	const char *slash = strrchr(dir, '/');
 	struct timespec ts;
@@ -312,30 +313,45 @@ static int fill_head(struct oli_shm *shm, const char *dir, const struct oli_mach
 	shm->layout = OLI_LAYOUT_VERSION;
 	shm->uid = geteuid();
 	shm->key_mask = oli_rand32();
+	shm->flags = flags;
 	snprintf(shm->name, sizeof(shm->name), "%.60s", slash ? slash + 1 : dir);
 	shm->created_ns = (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
-	if (!opts->desc)
-		return oli_desc_builtin(opts->type ? opts->type : "pc", &shm->desc);
-	shm->desc = *opts->desc;
+	shm->desc = *desc;
+}
+
+/* The memory behind BARs, and the ports' state. */
+static int fill_tree(struct oli_machine *m)
+{
+	struct oli_desc *d = &m->shm->desc;
+
+	for (u8 i = 0; i < d->nr_nodes; i++) {
+		atomic_store(&m->shm->tree.acs[i], d->node[i].acs);
+		for (u32 b = 0; b < OLI_BARS; b++) {
+			struct oli_bar *bar = &d->node[i].bar[b];
+
+			if (bar->len &&
+			    oli_heap_alloc(m, bar->len, OLI_OWNER_MACHINE, &bar->off))
+				return -ENOSPC;
+		}
+	}
 	return 0;
 }
 
-static int fill(struct oli_machine *m, const struct oli_machine_opts *opts,
+static int fill(struct oli_machine *m, const struct oli_desc *desc, u32 flags,
 		const struct oli_part *const *parts, const struct oli_shm *plan)
 {
 	struct oli_shm *shm = m->shm;
 	int err;
 
 	*shm = *plan;
-	err = fill_head(shm, m->dir, opts);
+	fill_head(shm, m->dir, desc, flags);
+	oli_lock_init(&shm->lock);
+	oli_lock_init(&shm->heap_lock);
+	err = fill_tree(m);
 	if (err)
 		return err;
 	shm->check = oli_shm_check(shm);
-	oli_lock_init(&shm->lock);
-	oli_lock_init(&shm->heap_lock);
-	shm->nr_devices = 1;
-	snprintf(shm->devices[0].name, OLI_NAME_MAX, "rxe0");
-	oli_netdev_fill(&shm->devices[0]);
+	oli_devices_fill(m);
 	for (int i = 0; parts[i]; i++) {
 		err = parts[i]->init(m, oli_part_root(m, i));
 		if (err)
@@ -354,7 +370,7 @@ static int set_size(int fd, u64 size)
 	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
 }
 
-int oli_file_create(int dirfd, const char *dir, const struct oli_machine_opts *opts,
+int oli_file_create(int dirfd, const char *dir, const struct oli_desc *desc, u32 flags,
 		    const struct oli_part *const *parts, char *why)
 {
 	struct oli_machine m = {.dirfd = dirfd, .parts = parts};
@@ -382,7 +398,7 @@ int oli_file_create(int dirfd, const char *dir, const struct oli_machine_opts *o
 	if (!err)
 		err = oli_file_map(&m, fd, plan->size, why);
 	if (!err) {
-		err = fill(&m, opts, parts, plan);
+		err = fill(&m, desc, flags, parts, plan);
 		munmap(m.base, m.size);
 	}
 	if (!err && renameat(dirfd, "machine.new", dirfd, "machine") < 0)

@@ -41,31 +41,87 @@ static int lock_dir(int dirfd)
 	return err;
 }
 
-static int open_or_create(struct oli_machine *m, const struct oli_machine_opts *opts, char *why)
-{
-	u64 size;
-	int fd, err;
+/* What the caller wants the machine to be. */
+struct wish {
+	bool binding;	      /* he asked for it */
+	struct oli_desc desc; /* if binding, or once it is needed */
+};
 
-	err = oli_file_open(m->dirfd, m->dir, &fd, &size, why);
-	if (err && err != -ENOENT)
-		return err;
-	if (!err) {
-		err = oli_file_map(m, fd, size, why);
-		if (err) {
-			oli_fd_close_high(fd);
-			return err;
-		}
-		if (opts->no_create || oli_slots_any_alive(m))
-			return 0;
-		/* Everybody died: start afresh. */
-		munmap(m->base, m->size);
-		oli_fd_close_high(fd);
-		m->base = NULL;
-		oli_dir_clear(m->dirfd);
-	} else if (opts->no_create) {
+static int unknown_type(const char *type, char *why)
+{
+	const struct oli_desc *d;
+	size_t n;
+
+	WHY("there is no machine type '%.60s'; there are", type);
+	for (u32 i = 0; (d = oli_desc_at(i)); i++) {
+		n = strlen(why);
+		snprintf(why + n, OLI_WHY_MAX - n, "%s %s", i ? "," : "", d->type);
+	}
+	return -ENOENT;
+}
+
+static int fill_wish(const struct oli_machine_opts *opts, struct wish *wish, char *why)
+{
+	const char *type = opts->type ? opts->type : getenv("OLIO_MACHINE_TYPE");
+	char text[OLI_DESC_WHY];
+	int err;
+
+	if (opts->desc) {
+		wish->desc = *opts->desc;
+		err = oli_desc_check(&wish->desc, text);
+		if (err)
+			WHY("the machine's description is wrong: %s", text);
 		return err;
 	}
-	err = oli_file_create(m->dirfd, m->dir, opts, m->parts, why);
+	if (!type || !*type)
+		type = "pc";
+	return oli_desc_builtin(type, &wish->desc) ? unknown_type(type, why) : 0;
+}
+
+/* There is a machine: is it the one that was asked for? */
+static int compare_wish(struct oli_machine *m, const struct oli_machine_opts *opts,
+			const struct wish *wish, char *why)
+{
+	const char *type = m->shm->desc.type;
+	struct oli_desc *have;
+	bool same;
+
+	if (!wish->binding)
+		return 0;
+	if (strcmp(type, wish->desc.type)) {
+		WHY("the machine in %s is of type '%s', not '%s'", m->dir, type, wish->desc.type);
+		return -EEXIST;
+	}
+	if (!opts->desc)
+		return 0;
+	have = malloc(sizeof(*have));
+	if (!have) {
+		WHY("out of memory");
+		return -ENOMEM;
+	}
+	/* Without what was filled in when it was made. */
+	*have = m->shm->desc;
+	for (u8 i = 0; i < have->nr_nodes; i++)
+		for (u32 b = 0; b < OLI_BARS; b++)
+			have->node[i].bar[b].off = 0;
+	same = !memcmp(have, &wish->desc, sizeof(*have));
+	free(have);
+	if (same)
+		return 0;
+	WHY("the machine in %s is of type '%s', too, but was made from another description",
+	    m->dir, type);
+	return -EEXIST;
+}
+
+static int create(struct oli_machine *m, const struct oli_machine_opts *opts, struct wish *wish,
+		  char *why)
+{
+	u64 size;
+	int fd, err = wish->binding ? 0 : fill_wish(opts, wish, why);
+
+	if (!err)
+		err = oli_file_create(m->dirfd, m->dir, &wish->desc,
+				      opts->private_dir ? OLI_MACHINE_F_PRIVATE : 0, m->parts, why);
 	if (!err)
 		err = oli_file_open(m->dirfd, m->dir, &fd, &size, why);
 	if (err)
@@ -74,6 +130,32 @@ static int open_or_create(struct oli_machine *m, const struct oli_machine_opts *
 	if (err)
 		oli_fd_close_high(fd);
 	return err;
+}
+
+static int open_or_create(struct oli_machine *m, const struct oli_machine_opts *opts,
+			  struct wish *wish, char *why)
+{
+	u64 size;
+	int fd, err;
+
+	err = oli_file_open(m->dirfd, m->dir, &fd, &size, why);
+	if (err == -ENOENT && !opts->no_create)
+		return create(m, opts, wish, why);
+	if (err)
+		return err;
+	err = oli_file_map(m, fd, size, why);
+	if (err) {
+		oli_fd_close_high(fd);
+		return err;
+	}
+	if (opts->no_create || oli_slots_any_alive(m))
+		return compare_wish(m, opts, wish, why);
+	/* Everybody died: start afresh. */
+	munmap(m->base, m->size);
+	oli_fd_close_high(fd);
+	m->base = NULL;
+	oli_dir_clear(m->dirfd);
+	return create(m, opts, wish, why);
 }
 
 static int attach_parts(struct oli_machine *m)
@@ -106,9 +188,10 @@ static void unmap(struct oli_machine *m)
 }
 
 /* With the directory locked: file, slot, pipes, parts, thread. */
-static int enter(struct oli_machine *m, const struct oli_machine_opts *opts, char *why)
+static int enter(struct oli_machine *m, const struct oli_machine_opts *opts, struct wish *wish,
+		 char *why)
 {
-	int err = open_or_create(m, opts, why);
+	int err = open_or_create(m, opts, wish, why);
 
 	if (err)
 		return err;
@@ -147,27 +230,20 @@ static void leave_nothing(struct oli_machine *m)
 		oli_dir_remove(m->dirfd, m->dir);
 }
 
-int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part *const *parts,
-		     struct oli_machine **out, char *why)
+/* The directory, by name or of its own; then in. On failure nothing is left but what was there. */
+static int find_and_enter(struct oli_machine *m, const struct oli_machine_opts *opts,
+			  struct wish *wish, char *why)
 {
-	struct oli_machine *m = OLI_FAULT() ? NULL : calloc(1, sizeof(*m));
-	int err;
+	int err = opts->private_dir ? oli_dir_make_private(m->dir, why)
+				    : oli_dir_resolve(opts->name, m->dir, !opts->no_create, why);
 
-	if (!m) {
-		WHY("out of memory");
-		return -ENOMEM;
-	}
-	m->parts = parts;
-	m->pid = getpid();
-	m->fd = m->dirfd = m->lock_fd = -1;
-	err = oli_dir_resolve(opts->name, m->dir, !opts->no_create, why);
 	while (!err) {
 		err = oli_dir_open(m->dir, !opts->no_create, &m->dirfd, why);
 		if (err)
 			break;
 		err = lock_dir(m->dirfd);
 		if (!err) {
-			err = enter(m, opts, why);
+			err = enter(m, opts, wish, why);
 			if (err)
 				leave_nothing(m);
 			if (m->dirfd >= 0)
@@ -178,13 +254,36 @@ int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part 
 		m->dirfd = -1;
 		err = err == -ESTALE ? 0 : err;
 	}
+	return err;
+}
+
+int oli_machine_open(const struct oli_machine_opts *opts, const struct oli_part *const *parts,
+		     struct oli_machine **out, char *why)
+{
+	struct oli_machine *m = OLI_FAULT() ? NULL : calloc(1, sizeof(*m));
+	struct wish *wish = OLI_FAULT() ? NULL : calloc(1, sizeof(*wish));
+	int err = m && wish ? 0 : -ENOMEM;
+
 	if (err) {
-		unmap(m);
-		free(m);
-		return err;
+		WHY("out of memory");
+	} else {
+		m->parts = parts;
+		m->pid = getpid();
+		m->fd = m->dirfd = m->lock_fd = -1;
+		wish->binding = opts->type || opts->desc;
+		if (wish->binding)
+			err = fill_wish(opts, wish, why);
+		if (!err)
+			err = find_and_enter(m, opts, wish, why);
+		if (err)
+			unmap(m);
 	}
-	*out = m;
-	return 0;
+	free(wish);
+	if (err)
+		free(m);
+	else
+		*out = m;
+	return err;
 }
 
 void oli_machine_leave(struct oli_machine *m)

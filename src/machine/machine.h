@@ -34,10 +34,11 @@
 #define OLI_HAZARDS 64
 #define OLI_PARTS 8
 #define OLI_GIDS 16
+#define OLI_DEVICES 8
 #define OLI_NAME_MAX 64
 
 /* Bump with every change of the shared layout: an older library then refuses the file by name. */
-#define OLI_LAYOUT_VERSION 2
+#define OLI_LAYOUT_VERSION 3
 
 struct oli_machine;
 
@@ -128,9 +129,18 @@ struct oli_gid_entry {
 	u32 ifindex;
 };
 
-/* A device as the boundary shows it. Written at creation. */
+/*
+ * RXE reaches memory by the CPU, at process addresses. HCA is a node of the description
+ * and reaches all memory of programs by DMA address, through bus and IOMMU.
+ */
+enum oli_device_kind { OLI_DEVICE_RXE, OLI_DEVICE_HCA };
+
+/* An RDMA device as the boundary shows it. Written at creation. */
 struct oli_device {
-	char name[OLI_NAME_MAX]; /* rxe0 */
+	char name[OLI_NAME_MAX]; /* rxe0, or the node's name */
+	u8 kind;                 /* enum oli_device_kind */
+	u8 node;                 /* HCA: which; else OLI_NODE_NONE */
+	u8 pad[6];
 	u8 node_guid[8];
 	u32 mtu;                 /* of the interface, bytes */
 	char netdev[16];
@@ -169,7 +179,7 @@ struct oli_slot {
 #define OLI_SLOT_F_OBSERVER 1u /* looks on: `olio ls`, `olio run` */
 
 #define OLI_RECORDS 512
-#define OLI_RECORD_TEXT 328
+#define OLI_RECORD_TEXT 424
 
 /* Why something failed, in words. What `olio run` prints. */
 struct oli_record {
@@ -193,6 +203,8 @@ struct oli_record {
 
 #define OLI_SLOT_LOCK_BASE (1ull << 40)
 
+#define OLI_MACHINE_F_PRIVATE 1u /* made with opts.private_dir */
+
 struct oli_shm {
 	/* Fixed at creation and covered by @check. */
 	char magic[8]; /* "OLIOmach" */
@@ -205,6 +217,7 @@ struct oli_shm {
 	u64 part_off[OLI_PARTS];
 	u64 record_off;
 	u32 key_mask;  /* random: table index ^ key_mask makes keys hard to guess */
+	u32 flags;     /* OLI_MACHINE_F_* */
 	char name[OLI_NAME_MAX];
 	u64 created_ns;          /* CLOCK_REALTIME */
 	struct oli_desc desc;    /* what the machine looks like; desc.type: "pc" */
@@ -219,7 +232,7 @@ struct oli_shm {
 	_Atomic u64 heap_used; /* pages */
 
 	u32 nr_devices;
-	struct oli_device devices[2];
+	struct oli_device devices[OLI_DEVICES];
 
 	_Atomic u64 record_next; /* sequence number of the newest record */
 
@@ -231,7 +244,8 @@ struct oli_shm {
 
 /*
  * CONTRACT of a layer that keeps state in the machine. All callbacks get the
- * machine and, through oli_part_root(), the part's own area.
+ * machine and, through oli_part_root(), the part's own area. Parts are called in the
+ * order of the list, which begins with the top layer.
  */
 struct oli_part {
 	const char *name;
@@ -252,8 +266,8 @@ struct oli_part {
 	void (*reap)(struct oli_machine *m, void *root, u16 slot);
 
 	/*
-	 * On the service thread, no lock held: do what is due at @now; return
-	 * the time of the next deadline (0 = none).
+	 * On the service thread, no lock held: do what is due at @now, the machine's
+	 * time; return the time of the next deadline (0 = none).
 	 */
 	u64 (*tick)(struct oli_machine *m, void *root, void *local, u64 now);
 
@@ -316,18 +330,26 @@ static inline struct oli_slot *oli_slot(const struct oli_machine *m, u16 slot)
 
 struct oli_machine_opts {
 	const char *name; /* NULL: $OLIO_MACHINE, else "default"; with a '/': a directory */
-	const char *type; /* NULL: "pc". Only used by the creator */
-	const struct oli_desc *desc; /* or a description of one's own, checked */
+	const char *type; /* NULL: $OLIO_MACHINE_TYPE, else "pc". Only used by the creator */
+	const struct oli_desc *desc; /* or a description of one's own; it is checked here */
 	bool observer;    /* attach without being a process of the machine */
 	bool no_create;   /* -ENOENT if there is no such machine */
+	/*
+	 * @name is NULL: a new machine in a directory of its own beside the named ones. Others
+	 * can attach by its m->dir. It goes with its last process; one that is left behind
+	 * by a kill goes when the next private one is made.
+	 */
+	bool private_dir;
 };
 
 /*
  * Attach, creating the machine if there is none. Two processes that do so at
  * once agree on one.
  * @why: on failure, one sentence for the user (OLI_WHY_MAX bytes).
- * Return: 0, -ENOENT, -EPERM (another owner), -EPROTO (another version),
- * -EUCLEAN (damaged), -ENOMEM, -ENOSPC (no slot, or shared memory full), -errno.
+ * Return: 0, -ENOENT (no such machine; no such type), -EINVAL (the description is not
+ * sound), -EEXIST (there is one of another type or description than was asked for by
+ * @opts; $OLIO_MACHINE_TYPE is not asking), -EPERM (another owner), -EPROTO (another
+ * version), -EUCLEAN (damaged), -ENOMEM, -ENOSPC (no slot, or shared memory full), -errno.
  */
 #define OLI_WHY_MAX 512
 OLI_MUST_CHECK int oli_machine_open(const struct oli_machine_opts *opts,
@@ -347,6 +369,13 @@ void oli_machine_close(struct oli_machine *m);
  * parent. The mapping stays: the program's own queue mappings lie beside it.
  */
 void oli_machine_forget(struct oli_machine *m);
+
+/*
+ * Stop the machine's clock (oli_machine_now()), and turn it on by @ns, which wakes all
+ * service threads. Private machines only. Return: 0; -EPERM; advance: -EINVAL it runs.
+ */
+OLI_MUST_CHECK int oli_machine_freeze(struct oli_machine *m);
+OLI_MUST_CHECK int oli_machine_advance(struct oli_machine *m, u64 ns);
 
 /* Is (@slot, @gen) a live process? May take a system call. */
 bool oli_slot_alive(struct oli_machine *m, u16 slot, u32 gen);
@@ -399,10 +428,18 @@ void oli_record_add(struct oli_machine *m, u16 slot, struct oli_record *r);
 /* Copy record @seq. Return: false if it is not written yet or was overwritten. */
 bool oli_record_get(struct oli_machine *m, u64 seq, struct oli_record *out);
 
-/* ---- the host's interfaces (machine/netdev.c) ---- */
+/* ---- RDMA devices (machine/device.c) and the host's interfaces (machine/netdev.c) ---- */
 
-/* Fill name, MAC-derived GUID, MTU and GIDs of @dev from the host's interfaces. */
-void oli_netdev_fill(struct oli_device *dev);
+/* Fill shm->devices[] as the description says: rxe0, and each node with @rdma. Creation time only. */
+void oli_devices_fill(struct oli_machine *m);
+/* "rxe", "hca" */
+const char *oli_device_kind_name(u8 kind);
+
+/*
+ * Fill GUID, MTU and GIDs of @dev, the @index-th on the same interface: the GUID, derived
+ * from the interface's MAC, and the link-local GID made of it are different for each.
+ */
+void oli_netdev_fill(struct oli_device *dev, u32 index);
 /* Copy the GID table consistently. */
 void oli_device_gids(struct oli_device *dev, struct oli_gid_entry out[OLI_GIDS]);
 

@@ -7,6 +7,8 @@
  * as Linux's RoCE drivers fill theirs: 0 is the link-local address made of the
  * MAC (EUI-64), then the interface's IPv4 addresses (mapped) and IPv6 addresses.
  * The loopback's addresses come last, so that 127.0.0.1 has a GID everywhere.
+ * All devices of a machine are ports on this one interface: they differ in GUID
+ * and GID 0, and share its addresses.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -110,7 +112,7 @@ static u32 read_mtu(const char *name)
 	return mtu ? mtu : 1500;
 }
 
-void oli_netdev_fill(struct oli_device *dev)
+void oli_netdev_fill(struct oli_device *dev, u32 index)
 {
 	u8 gid[16] = {0xfe, 0x80};
 	struct ifaddrs *list = NULL;
@@ -125,6 +127,8 @@ void oli_netdev_fill(struct oli_device *dev)
 	snprintf(dev->netdev, sizeof(dev->netdev), "%s", name);
 	dev->mtu = read_mtu(name);
 	hardware_id(list, name, dev->node_guid);
+	/* 0xfe in the middle says that a MAC was widened: other values are free for more devices. */
+	dev->node_guid[4] = (u8)(dev->node_guid[4] - index);
 	memcpy(gid + 8, dev->node_guid, 8);
 	add_gid(dev, gid, name);
 	add_addresses(dev, list, name, AF_INET);

@@ -27,7 +27,7 @@
 #include "machine/machine.h"
 
 extern const struct oli_part oli_phys_part;
-#define OLI_PART_PHYS 2
+#define OLI_PART_PHYS 4
 
 #define OLI_BLOCK_SHIFT 21
 #define OLI_BLOCK_FRAMES 512
@@ -87,6 +87,13 @@ struct oli_phys {
 
 /* Return: true and what is there; false: nothing (kind NONE). @pa is not trusted. */
 bool oli_phys_find(struct oli_machine *m, struct olio_pa pa, struct oli_phys *out);
+
+/*
+ * How many bytes of [@pa, @pa + @len), from its start on, lie in frames of this process that
+ * are in use. *@any, *@all: the OLI_FRAME_* that any of these frames has, and that
+ * all have. No value is trusted.
+ */
+u64 oli_frames_ours(struct oli_machine *m, struct olio_pa pa, u64 len, u32 *any, u32 *all);
 
 /* Which BAR contains bus address [@bus, @bus + 1)? Return: true, and its physical address. */
 bool oli_bus_to_pa(struct oli_machine *m, u64 bus, struct olio_pa *pa, u8 *node, u8 *bar);

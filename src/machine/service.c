@@ -44,7 +44,7 @@ struct oli_service {
 
 static u64 run_ticks(struct oli_machine *m)
 {
-	u64 first = 0, now = oli_now();
+	u64 first = 0, now = oli_machine_now(m);
 
 	for (int i = 0; m->parts[i]; i++) {
 		u64 at = 0;
@@ -135,10 +135,13 @@ static void sleep_until(struct oli_machine *m, struct oli_service *sv, u64 deadl
 	u8 drain[64];
 	bool blind;
 	unsigned int n = collect(m, sv, pfd, &blind);
-	u64 now = oli_now();
+	u64 now = oli_machine_now(m);
 
 	if (deadline)
 		timeout = deadline > now ? (s64)(deadline - now) : 0;
+	/* A stopped clock never gets there; who turns it on kicks. */
+	if (timeout > 0 && atomic_load(&m->shm->frozen_ns))
+		timeout = -1;
 	if (blind && (timeout < 0 || timeout > (s64)(WATCH_POLL_MS * OLI_NS_PER_MS)))
 		timeout = WATCH_POLL_MS * OLI_NS_PER_MS;
 	if (oli_sys_poll(pfd, n, timeout) <= 0)

@@ -17,16 +17,25 @@
 #include "base/fault.h"
 #include "base/sys.h"
 #include "mem/agent.h"
+#include "mem/int.h"
 #include "mem/peer.h"
 
 struct local {
 	_Atomic u64 way[OLI_SLOTS]; /* gen << 8 | enum oli_way */
 	struct oli_agent *agent;    /* service thread */
+	struct oli_pins *pins;
 };
 
 static struct local *local(struct oli_machine *m)
 {
 	return m->local[OLI_PART_MEM];
+}
+
+struct oli_pins *oli_mem_pins(struct oli_machine *m)
+{
+	struct local *l = local(m);
+
+	return l ? l->pins : NULL;
 }
 
 const char *oli_way_name(enum oli_way way)
@@ -193,6 +202,11 @@ static int mem_attach(struct oli_machine *m, void *root, void **localp)
 	(void)root;
 	if (!l)
 		return -ENOMEM;
+	l->pins = oli_pins_new(m);
+	if (!l->pins) {
+		free(l);
+		return -ENOMEM;
+	}
 	if (!(oli_slot(m, m->slot)->flags & OLI_SLOT_F_OBSERVER))
 		consent();
 	*localp = l;
@@ -206,8 +220,9 @@ static void mem_detach(struct oli_machine *m, void *root, void *localp)
 	(void)root;
 	if (l->agent)
 		oli_agent_stop(m, l->agent);
-	free(l);
 	m->local[OLI_PART_MEM] = NULL;
+	oli_pins_free(l->pins);
+	free(l);
 }
 
 static void mem_reap(struct oli_machine *m, void *root, u16 slot)

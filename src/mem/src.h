@@ -24,6 +24,7 @@ struct olio_mem {
 	const struct oli_src_ops *ops;
 	struct oli_machine *m;
 	struct olio_run *runs;
+	u64 *ends; /* of each run: the offset in the memory that follows it */
 	size_t nruns, room;
 	u64 len;
 	u8 *cpu;     /* the first byte in this process */
@@ -43,20 +44,28 @@ enum {
 OLI_MUST_CHECK int oli_src_add(struct olio_mem *mem, struct olio_pa pa, u64 len,
 			       enum olio_mem_kind kind, u32 provider);
 
-/* The public calls, on the machine itself. */
+/*
+ * The public calls, on the machine itself. Context: as those. -EINVAL also in a forked
+ * child, whose pages are not the machine's, and for an observer.
+ */
 OLI_MUST_CHECK int oli_mem_pin(struct oli_machine *m, void *addr, u64 len, unsigned int flags,
 			       struct olio_mem **out);
 OLI_MUST_CHECK int oli_mem_from_fd(struct oli_machine *m, int fd, u64 offset, u64 len,
 				   unsigned int flags, struct olio_mem **out);
 OLI_MUST_CHECK int oli_mem_from_bar(struct oli_machine *m, u8 node, unsigned int bar, u64 offset,
 				    u64 len, struct olio_mem **out);
+/* NULL is nothing. In a forked child the frames stay the parent's. */
+void oli_mem_put(struct olio_mem *mem);
 
 /* ---- pins (pin.c): pages of this process and their frames ---- */
 
 /*
  * Pin the pages of [@va, @va + @len) (page-aligned both): a page that is pinned
- * already keeps its frame. @huge: 2 MiB pages, @va aligned to them. @add is called for
- * each page or huge page in order. On failure nothing is pinned.
+ * already keeps its frame. @huge: 2 MiB pages, @va and @len aligned to them. @add is called
+ * for each page or huge page in order, with the pins' lock held. On failure nothing is pinned.
+ * @frame_flags: OLI_FRAME_PRIVATE, for pages that have no frame yet; OLI_FRAME_READ_ONLY
+ * stays only as long as all who pin the page say it.
+ * Return: 0; -ENOSPC, -ENOMEM; what @add returned.
  */
 OLI_MUST_CHECK int oli_pin(struct oli_machine *m, u64 va, u64 len, bool huge, u32 frame_flags,
 			   int (*add)(void *arg, struct olio_pa pa, u64 len), void *arg);

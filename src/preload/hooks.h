@@ -123,10 +123,10 @@ void oli_synth_stat(struct stat *st);
 /* Open what @p names as open(@flags, @mode) would. Return: the number or -errno. */
 int oli_node_open(const struct oli_path *p, int flags, mode_t mode);
 /*
- * @s, a path in the machine's tree below the machine's directory @base, becomes
+ * @s, a path in the tree below the machine's directory, known as @base, becomes
  * in place the path that the program knows. Other paths stay as they are.
  */
-void oli_path_restore(const char *base, char *s);
+void oli_path_restore(struct oli_machine *m, const char *base, char *s);
 
 /* ---- stand-ins for NETLINK_RDMA sockets (hooks_netlink.c) ---- */
 

@@ -113,7 +113,7 @@ static int hook_glob(const char *pattern, int flags, int (*on_error)(const char 
 	if (flags & GLOB_DOOFFS)
 		first += result->gl_offs;
 	for (char **s = result->gl_pathv + first; *s; s++)
-		oli_path_restore(m->dir, *s);
+		oli_path_restore(m, m->dir, *s);
 	return 0;
 }
 

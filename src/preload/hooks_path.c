@@ -158,9 +158,9 @@ static int realpath_ours(const struct oli_path *p, char out[PATH_MAX])
 	else if (!REAL(realpath)(p->real, out))
 		return -errno;
 	/* The machine's directory may itself be reached by a symbolic link. */
-	oli_path_restore(m->dir, out);
+	oli_path_restore(m, m->dir, out);
 	if (REAL(realpath)(m->dir, base))
-		oli_path_restore(base, out);
+		oli_path_restore(m, base, out);
 	return 0;
 }
 

@@ -6,6 +6,8 @@
  * 0666. The files below /sys are read-only for everybody: opening one for
  * writing answers EACCES, although root could write to the plain file behind it.
  */
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -19,7 +21,7 @@ bool oli_node_exists(u32 index)
 	struct oli_machine *m = oli_process_machine();
 
 	oli_cancel_restore(cancel);
-	return m && index < m->shm->nr_devices;
+	return m && oli_device_visible(m, index);
 }
 
 void oli_node_stat(u32 index, struct stat *st)
@@ -121,14 +123,17 @@ int oli_node_open(const struct oli_path *p, int flags, mode_t mode)
 	return fd;
 }
 
-void oli_path_restore(const char *base, char *s)
+void oli_path_restore(struct oli_machine *m, const char *base, char *s)
 {
 	static const struct {
 		const char *there, *here;
-	} tops[] = {{"/sys/dev-infiniband", "/dev/infiniband"}, {"/sys/class", "/sys/class"}};
-	size_t len = strlen(base);
+	} tops[] = {{"/dev-infiniband", "/dev/infiniband"}, {"/class", "/sys/class"}};
+	char top[PATH_MAX], name[OLI_SYS_NAME];
+	size_t len;
 
-	if (strncmp(s, base, len))
+	oli_sys_name(m, name);
+	len = (size_t)snprintf(top, sizeof(top), "%s/%s", base, name);
+	if (len >= sizeof(top) || strncmp(s, top, len))
 		return;
 	for (size_t i = 0; i < OLI_ARRAY_SIZE(tops); i++) {
 		size_t there = strlen(tops[i].there);

@@ -101,13 +101,21 @@ bool oli_gid_at(struct oli_machine *m, u32 dev, u32 index, u8 gid[16])
 	return true;
 }
 
-bool oli_gid_is_local(struct oli_machine *m, u32 dev, const u8 gid[16])
+static bool has_gid(struct oli_device *dev, const u8 gid[16])
 {
 	struct oli_gid_entry g[OLI_GIDS];
 
-	oli_device_gids(&m->shm->devices[dev], g);
+	oli_device_gids(dev, g);
 	for (int i = 0; i < OLI_GIDS; i++)
 		if (g[i].valid && !memcmp(g[i].gid, gid, 16))
+			return true;
+	return false;
+}
+
+bool oli_gid_is_local(struct oli_machine *m, const u8 gid[16])
+{
+	for (u32 dev = 0; dev < m->shm->nr_devices; dev++)
+		if (has_gid(&m->shm->devices[dev], gid))
 			return true;
 	return false;
 }

@@ -58,6 +58,7 @@ static inline void oli_ring_set_consumer(struct oli_machine *m, const struct oli
 	X(UNBOUND)       /* the window is not bound, or to another queue pair */                   \
 	X(QP_ACCESS)     /* the queue pair does not permit this access */                          \
 	X(UNMAPPED)      /* registered, but the program has unmapped it since */                   \
+	X(DMA)           /* the device's access was stopped on its way: a DMA fault */             \
 	X(UNALIGNED)     /* an atomic on a word that is not aligned to 8 bytes */                  \
 	X(TOO_LONG)      /* more than the receiver's buffer, or than a message may have */         \
 	X(NO_RECV)       /* no receive was posted in time */                                       \
@@ -82,6 +83,7 @@ struct oli_fail {
 	u64 want_start, want_len;
 	u64 have_start, have_len;
 	u32 access; /* IBV_ACCESS_* that was missing */
+	u64 fault;  /* number of the recorded DMA fault; 0 none */
 };
 
 /* What @wr_opcode says for a receive. */
@@ -121,17 +123,95 @@ void oli_srq_release(struct oli_machine *m, struct oli_srq *srq);
 void oli_async_send(struct oli_machine *m, u32 ctx, u64 element, u32 event);
 u32 oli_async_purge(struct oli_machine *m, u32 ctx, u64 element);
 
+/* ---- lists of memory (list.c) ---- */
+
+/* A piece of memory that a key gave access to. */
+struct oli_piece {
+	u64 addr; /* in its process */
+	u64 len;
+	u64 at;			 /* as the key names it */
+	const struct oli_mr *mr; /* reached by this region's page list; NULL: at @addr */
+};
+
+/* A gather or scatter list of one process and one device. Only @n to @len need be set to start. */
+struct oli_list {
+	u32 n;
+	bool bus; /* some piece has a page list */
+	u64 len;
+	struct oli_piece piece[OLI_MAX_SGE + 1];
+};
+
+static inline void oli_list_init(struct oli_list *l)
+{
+	l->n = 0;
+	l->bus = false;
+	l->len = 0;
+}
+
+static inline void oli_list_add(struct oli_list *l, u64 addr, u64 len, u64 at,
+				const struct oli_mr *mr)
+{
+	l->piece[l->n++] = (struct oli_piece){addr, len, at, mr};
+	l->bus |= mr != NULL;
+	l->len += len;
+}
+
+struct oli_xfer {
+	u16 slot; /* whose memory @remote is; @local is this process's */
+	bool to_remote;
+	const struct oli_list *local, *remote;
+	u64 len; /* bytes; both lists have at least as many */
+	/* results, after a failure */
+	enum oli_side bad_side;
+	u64 bad_addr;
+	u64 fault; /* as in struct oli_fail */
+};
+
+/*
+ * Move @len bytes. What has a page list goes through bus and IOMMU, chunk by chunk; no
+ * address space is held up for longer than a chunk takes. The way to @slot is known.
+ * Return: 0; -EFAULT memory that was unmapped, or (x->fault) a DMA fault; -ESRCH.
+ * Bytes before the fault may have been moved.
+ */
+OLI_MUST_CHECK int oli_list_move(struct oli_machine *m, struct oli_xfer *x);
+
+/* ---- memory behind a bus (umem.c) ---- */
+
+/*
+ * Pin and map what @req asks for, for device @dev, and fill in @mr's page list.
+ * A refusal is said on stderr, once a reason, and recorded.
+ * Return: 0; -EFAULT; -EOPNOTSUPP the machine cannot honour it; -ENOMEM.
+ */
+OLI_MUST_CHECK int oli_umem_get(struct oli_machine *m, u32 dev, const struct oli_mr_req *req,
+				struct oli_mr *mr);
+/* Take all that back. @mr is this process's own. */
+void oli_umem_put(struct oli_machine *m, struct oli_mr *mr);
+
+/* What a process keeps of it. */
+struct oli_umem_local {
+	pthread_mutex_t lock;   /* guards all below */
+	struct oli_umem **umem; /* by index of the region */
+	u32 room;
+	struct olio_dev *dev[OLI_DEVICES]; /* opened at the first registration */
+};
+
+void oli_umem_attach(struct oli_umem_local *l);
+/* No region is left: close the devices. May be called again. */
+void oli_umem_close(struct oli_umem_local *l);
+void oli_umem_detach(struct oli_umem_local *l);
+
 /* ---- memory (mr.c) ---- */
 
 /*
  * May @qp, by its own local key, read (or, with IBV_ACCESS_LOCAL_WRITE, write)
- * these bytes? Return: 0 and *@addr, or -EACCES and *@f.
+ * these bytes? Return: 0, and they are appended to @list, or -EACCES and *@f.
  */
 OLI_MUST_CHECK int oli_mr_local(struct oli_machine *m, const struct oli_qp *qp, u32 lkey, u64 start,
-				u64 len, u32 access, u64 *addr, struct oli_fail *f);
+				u64 len, u32 access, struct oli_list *list, struct oli_fail *f);
 /* May the peer of @qp do so by a remote key of @qp's process? */
 OLI_MUST_CHECK int oli_mr_remote(struct oli_machine *m, const struct oli_qp *qp, u32 rkey,
-				 u64 start, u64 len, u32 access, u64 *addr, struct oli_fail *f);
+				 u64 start, u64 len, u32 access, struct oli_list *list,
+				 struct oli_fail *f);
 
 /*
  * While a hazard on a protection domain is held, no region of it that was found
@@ -187,8 +267,8 @@ u32 oli_qp_release(struct oli_machine *m, struct oli_qp *qp);
 
 /* Connect @qp to the queue pair its attributes name, if that is there. sq_lock is held. */
 struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_fail *f);
-/* Is @gid an address of @dev? */
-bool oli_gid_is_local(struct oli_machine *m, u32 dev, const u8 gid[16]);
+/* Is @gid an address of a device of this machine? They are all on one network. */
+bool oli_gid_is_local(struct oli_machine *m, const u8 gid[16]);
 bool oli_gid_at(struct oli_machine *m, u32 dev, u32 index, u8 gid[16]);
 
 /* Is the transition allowed, with this mask? (qp_state.c) */
@@ -209,9 +289,7 @@ struct oli_req {
 	u32 rkey;
 	u32 imm_or_inv; /* as in the work request */
 	bool solicited;
-	struct iovec *iov; /* local memory; used up */
-	u32 niov;
-	u64 len;
+	const struct oli_list *list; /* the requester's memory; list->len bytes */
 	u64 compare_add, swap; /* atomics */
 	const u8 *grh; /* datagrams: the OLI_GRH bytes that the receiver finds in front */
 };
@@ -236,5 +314,6 @@ void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *re
 
 /* Have the service thread look at @qp (wait, deadline). */
 void oli_wait_add(struct oli_machine *m, struct oli_qp *qp);
+struct oli_umem_local *oli_umem_local(struct oli_machine *m);
 
 #endif

@@ -104,8 +104,8 @@ void oli_hazard_wait(struct oli_machine *m, u32 pd)
 /* ---- registration ---- */
 
 /*
- * The kernel would pin the pages; we make sure that they are there and can be
- * used as asked, which is what its caller can observe at this point.
+ * For a device that copies by the CPU nothing is pinned: we make sure that the pages are
+ * there and can be used as asked, which is what the caller can observe at this point.
  */
 static int populate(u64 start, u64 len, bool write)
 {
@@ -146,6 +146,20 @@ static int check_request(const struct oli_mr_req *req)
 	return 0;
 }
 
+/* What the device needs to reach the memory: its pages being there, or mapped for it. */
+static int take_memory(struct oli_machine *m, const struct oli_pd *pd,
+		       const struct oli_mr_req *req, struct oli_mr *mr)
+{
+	const struct oli_ctx *ctx = oli_ctx_get(m, pd->ctx);
+
+	if (!ctx)
+		return -EINVAL;
+	if (m->shm->devices[ctx->dev].kind == OLI_DEVICE_HCA)
+		return oli_umem_get(m, ctx->dev, req, mr);
+	return OLI_FAULT() ? -EFAULT
+			   : populate(req->start, req->length, req->access & IBV_ACCESS_LOCAL_WRITE);
+}
+
 int oli_mr_reg(struct oli_machine *m, struct oli_pd *pd, const struct oli_mr_req *req,
 	       struct oli_mr **out)
 {
@@ -155,12 +169,14 @@ int oli_mr_reg(struct oli_machine *m, struct oli_pd *pd, const struct oli_mr_req
 
 	if (err)
 		return err;
-	err = OLI_FAULT() ? -EFAULT
-			  : populate(req->start, req->length, req->access & IBV_ACCESS_LOCAL_WRITE);
-	if (!err)
-		err = oli_table_alloc(m, &oli_rdma(m)->mr, m->slot, &mr);
+	err = oli_table_alloc(m, &oli_rdma(m)->mr, m->slot, &mr);
 	if (err)
 		return err == -ENOSPC ? -ENOMEM : err;
+	err = take_memory(m, pd, req, mr);
+	if (err) {
+		oli_table_free(m, &oli_rdma(m)->mr, mr);
+		return err;
+	}
 	mr->ctx = pd->ctx;
 	mr->pd = pd->obj.id;
 	mr->kind = OLI_MR_PLAIN;
@@ -216,6 +232,9 @@ void oli_mr_release(struct oli_machine *m, struct oli_mr *mr)
 	oli_hazard_wait(m, mr->pd);
 	if (mr->kind != OLI_MR_PLAIN)
 		unbind(m, mr);
+	/* A dead owner's pins, mappings and pages are freed by their tags. */
+	if (mr->plist_off && mr->obj.slot == m->slot)
+		oli_umem_put(m, mr);
 	if (pd)
 		atomic_fetch_sub(&pd->users, 1);
 	oli_table_free(m, &oli_rdma(m)->mr, mr);
@@ -256,8 +275,20 @@ static int check_range(const struct oli_mr *mr, u32 key, u64 start, u64 len, u32
 	return 0;
 }
 
+/* @mr: a region, or a window that is bound to one. */
+static void append(struct oli_machine *m, const struct oli_mr *mr, u64 start, u64 len,
+		   struct oli_list *list)
+{
+	const struct oli_mr *region = mr;
+
+	if (mr->kind != OLI_MR_PLAIN)
+		region = oli_table_peek(m, &oli_rdma(m)->mr, mr->bound_mr - 1);
+	oli_list_add(list, mr->addr + (start - mr->iova), len, start,
+		     region && region->plist_off ? region : NULL);
+}
+
 int oli_mr_local(struct oli_machine *m, const struct oli_qp *qp, u32 lkey, u64 start, u64 len,
-		 u32 access, u64 *addr, struct oli_fail *f)
+		 u32 access, struct oli_list *list, struct oli_fail *f)
 {
 	struct oli_mr *mr = by_key(m, lkey);
 
@@ -268,12 +299,12 @@ int oli_mr_local(struct oli_machine *m, const struct oli_qp *qp, u32 lkey, u64 s
 		return fail(f, OLI_CAUSE_WRONG_PD, lkey, start, len);
 	if (check_range(mr, lkey, start, len, access, f))
 		return -EACCES;
-	*addr = mr->addr + (start - mr->iova);
+	append(m, mr, start, len, list);
 	return 0;
 }
 
 int oli_mr_remote(struct oli_machine *m, const struct oli_qp *qp, u32 rkey, u64 start, u64 len,
-		  u32 access, u64 *addr, struct oli_fail *f)
+		  u32 access, struct oli_list *list, struct oli_fail *f)
 {
 	struct oli_mr *mr = by_key(m, rkey);
 	/* Read first: a window that is valid now does not change while our hazard stands. */
@@ -289,7 +320,7 @@ int oli_mr_remote(struct oli_machine *m, const struct oli_qp *qp, u32 rkey, u64 
 			    rkey, start, len);
 	if (check_range(mr, rkey, start, len, access, f))
 		return -EACCES;
-	*addr = mr->addr + (start - mr->iova);
+	append(m, mr, start, len, list);
 	return 0;
 }
 

@@ -23,6 +23,7 @@
 #ifndef OLI_RDMA_OBJ_H
 #define OLI_RDMA_OBJ_H
 
+#include "bus/bus.h"
 #include "rdma/rdma.h"
 
 #define OLI_MAX_QP 65536
@@ -63,6 +64,9 @@ struct oli_pd {
 
 enum oli_mr_kind { OLI_MR_PLAIN, OLI_MR_MW1, OLI_MR_MW2 };
 
+/* Page lists up to this need no page of their own. */
+#define OLI_MR_FEW 8
+
 /* A memory region, or a memory window (a key on a part of a region). */
 struct oli_mr {
 	struct oli_obj obj;
@@ -78,6 +82,16 @@ struct oli_mr {
 	_Atomic u32 bound; /* region: windows bound to it */
 	u64 iova, length;  /* the range that the key covers */
 	u64 addr;          /* what @iova is at, in the owner's address space */
+	/*
+	 * A region of a device that reaches memory by DMA address has a page list: block n,
+	 * of 2^@page_shift bytes, is at DMA address list[n]. @iova lies in block 0. The list
+	 * is u64s in heap pages of the owner. A window uses the list of its region.
+	 */
+	u64 plist_off; /* 0: none; the bytes are at @addr */
+	u64 nr_blocks;
+	u32 page_shift;
+	struct oli_bus_id bus; /* as which device, and in whose address space */
+	u64 few[OLI_MR_FEW];
 };
 
 /* A ring as the owner mapped it. @off and @size are fixed; the rest of it is not trusted. */

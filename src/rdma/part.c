@@ -3,8 +3,8 @@
  * The RDMA part of a machine: its tables, what a process keeps beside them, and
  * the end of those who die.
  *
- * Process-local is the list of queue pairs that wait for a time. Only the
- * owner's service thread runs their timers. A queue pair whose peer was killed
+ * Process-local is the list of queue pairs that wait for a time, and what
+ * registrations hold (umem.c). Only the owner's service thread runs their timers. A queue pair whose peer was killed
  * fails when its retry time is over, also if it was only receiving: nobody else
  * would ever tell it.
  */
@@ -15,37 +15,27 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "dma/dev.h"
+#include "iommu/domain.h"
+#include "machine/phys.h"
 #include "rdma/ctx.h"
 #include "rdma/int.h"
 
 struct local {
-	pthread_mutex_t lock; /* guards all below */
+	pthread_mutex_t lock; /* guards the list */
 	u32 *qp;              /* indexes */
 	u32 n, room;
 	u8 listed[OLI_MAX_QP]; /* by index: it is on the list. Here and not in the object,
 				  which may be another process's by the time it is looked at */
+	struct oli_umem_local umem;
 };
 
-static int none_init(struct oli_machine *m, void *root)
-{
-	(void)m;
-	(void)root;
-	return 0;
-}
-
-static void none_reap(struct oli_machine *m, void *root, u16 slot)
-{
-	(void)m;
-	(void)root;
-	(void)slot;
-}
-
-/* In the place of a part that is not there yet. */
-static const struct oli_part none = {.name = "none", .init = none_init, .reap = none_reap};
-
-/* In the order of OLI_PART_*. */
-const struct oli_part *const oli_parts[] = {&oli_rdma_part, &oli_mem_part, &none /* phys */,
-					    &none /* iommu */, &none /* dma */, NULL};
+/*
+ * In the order of OLI_PART_*, which is also the order in which the dead are reaped:
+ * who uses memory before who maps it, address spaces before the frames they lead to.
+ */
+const struct oli_part *const oli_parts[] = {&oli_rdma_part, &oli_mem_part, &oli_dma_part,
+					    &oli_iommu_part, &oli_phys_part, NULL};
 
 static int rdma_init(struct oli_machine *m, void *root)
 {
@@ -75,6 +65,7 @@ static int rdma_attach(struct oli_machine *m, void *root, void **localp)
 	if (!l)
 		return -ENOMEM;
 	pthread_mutex_init(&l->lock, NULL);
+	oli_umem_attach(&l->umem);
 	*localp = l;
 	return 0;
 }
@@ -85,9 +76,17 @@ static void rdma_detach(struct oli_machine *m, void *root, void *localp)
 
 	(void)root;
 	m->local[OLI_PART_RDMA] = NULL;
+	oli_umem_detach(&l->umem);
 	pthread_mutex_destroy(&l->lock);
 	free(l->qp);
 	free(l);
+}
+
+struct oli_umem_local *oli_umem_local(struct oli_machine *m)
+{
+	struct local *l = m->local[OLI_PART_RDMA];
+
+	return l ? &l->umem : NULL;
 }
 
 /* ---- the waiting list ---- */
@@ -326,6 +325,8 @@ static void rdma_reap(struct oli_machine *m, void *root, u16 slot)
 		settle_survivors(m, r);
 	reap_qps(m, r, slot);
 	reap_regions(m, r, slot);
+	if (slot == m->slot && oli_umem_local(m))
+		oli_umem_close(oli_umem_local(m));
 	reap_table(m, &r->cq, slot);
 	reap_table(m, &r->srq, slot);
 	reap_table(m, &r->ah, slot);

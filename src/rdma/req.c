@@ -18,9 +18,7 @@
 struct job {
 	struct rxe_send_wqe wqe;
 	struct rxe_sge sge[OLI_MAX_SGE];
-	struct iovec iov[OLI_MAX_SGE + 1];
-	u32 niov;
-	u64 len;
+	struct oli_list list;
 	u32 status; /* of its completion */
 	struct oli_fail fail;
 };
@@ -56,7 +54,6 @@ static u16 owner(const struct oli_qp *qp)
 struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_fail *f)
 {
 	struct oli_qp *peer;
-	struct oli_ctx *ctx;
 	u16 slot;
 
 	if (qp->peer) {
@@ -67,8 +64,7 @@ struct oli_qp *oli_qp_peer(struct oli_machine *m, struct oli_qp *qp, struct oli_
 		return NULL;
 	}
 	f->cause = OLI_CAUSE_NO_ROUTE;
-	ctx = oli_table_peek(m, &oli_rdma(m)->ctx, qp->ctx);
-	if (!ctx || !oli_gid_is_local(m, ctx->dev, qp->av.dgid))
+	if (!oli_gid_is_local(m, qp->av.dgid))
 		return NULL;
 	f->cause = OLI_CAUSE_NO_PEER;
 	peer = oli_qp_by_num(m, qp->dest_qpn);
@@ -114,11 +110,12 @@ static int gather_inline(struct oli_machine *m, struct oli_qp *qp, struct job *j
 {
 	struct rxe_send_wqe *shared = oli_ring_elem(m, &qp->sq, qp->sq_cons);
 
-	j->len = j->wqe.dma.length;
-	if (j->len > qp->cap.max_inline_data)
+	if (j->wqe.dma.length > qp->cap.max_inline_data)
 		return -EINVAL;
-	j->iov[0] = (struct iovec){shared->dma.inline_data, j->len};
-	j->niov = 1;
+	/* A queue of the device: it takes the bytes out of it without any key. */
+	if (j->wqe.dma.length)
+		oli_list_add(&j->list, (uintptr_t)shared->dma.inline_data, j->wqe.dma.length, 0,
+			     NULL);
 	return 0;
 }
 
@@ -132,16 +129,13 @@ static int gather(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 
 	for (u32 i = 0; i < j->wqe.dma.num_sge; i++) {
 		const struct rxe_sge *s = &j->sge[i];
-		u64 addr;
 
 		if (!s->length)
 			continue;
-		if (oli_mr_local(m, qp, s->lkey, s->addr, s->length, access, &addr, &j->fail)) {
+		if (oli_mr_local(m, qp, s->lkey, s->addr, s->length, access, &j->list, &j->fail)) {
 			j->status = IBV_WC_LOC_PROT_ERR;
 			return -EACCES;
 		}
-		j->iov[j->niov++] = (struct iovec){(void *)(uintptr_t)addr, s->length};
-		j->len += s->length;
 	}
 	return 0;
 }
@@ -159,8 +153,7 @@ static int load(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 	int err;
 
 	memcpy(&j->wqe, shared, sizeof(j->wqe));
-	j->niov = 0;
-	j->len = 0;
+	oli_list_init(&j->list);
 	j->status = IBV_WC_SUCCESS;
 	memset(&j->fail, 0, sizeof(j->fail));
 	/* An atomic write carries its word in the work request. */
@@ -172,8 +165,8 @@ static int load(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 		return bad_wr(j);
 	memcpy(j->sge, shared->dma.sge, j->wqe.dma.num_sge * sizeof(j->sge[0]));
 	err = gather(m, qp, j);
-	if (!err && j->len > OLI_MAX_MSG) {
-		j->fail = (struct oli_fail){.cause = OLI_CAUSE_TOO_LONG, .want_len = j->len,
+	if (!err && j->list.len > OLI_MAX_MSG) {
+		j->fail = (struct oli_fail){.cause = OLI_CAUSE_TOO_LONG, .want_len = j->list.len,
 					    .have_len = OLI_MAX_MSG};
 		j->status = IBV_WC_LOC_LEN_ERR;
 		err = -EMSGSIZE;
@@ -196,9 +189,7 @@ static struct oli_req request(const struct oli_qp *qp, struct job *j)
 				.swap = wr->wr.atomic.swap,
 				.imm_or_inv = wr->ex.invalidate_rkey,
 				.solicited = wr->send_flags & IBV_SEND_SOLICITED,
-				.iov = j->iov,
-				.niov = j->niov,
-				.len = j->len};
+				.list = &j->list};
 }
 
 static enum outcome wait_for(struct oli_machine *m, struct oli_qp *qp, u32 what, u64 ns)
@@ -292,7 +283,7 @@ static enum outcome run_connected(struct oli_machine *m, struct oli_qp *qp, stru
 		return DONE;
 	}
 	if ((is_atomic(j->wqe.wr.opcode) || j->wqe.wr.opcode == IBV_WR_ATOMIC_WRITE) &&
-	    j->len != sizeof(u64)) {
+	    j->list.len != sizeof(u64)) {
 		bad_wr(j);
 		return DONE;
 	}
@@ -357,10 +348,10 @@ static struct oli_qp *ud_target(struct oli_machine *m, struct oli_qp *qp, u32 de
 		bad_wr(j);
 		return NULL;
 	}
-	if (!oli_gid_is_local(m, dev, ah->attr.grh.dgid) ||
+	if (!oli_gid_is_local(m, ah->attr.grh.dgid) ||
 	    !oli_gid_at(m, dev, ah->attr.grh.sgid_index, sgid))
 		return NULL;
-	fill_grh(grh, sgid, &ah->attr.grh, j->len);
+	fill_grh(grh, sgid, &ah->attr.grh, j->list.len);
 	return oli_qp_by_num(m, j->wqe.wr.wr.ud.remote_qpn);
 }
 
@@ -375,8 +366,8 @@ static enum outcome run_datagram(struct oli_machine *m, struct oli_qp *qp, struc
 	u8 grh[OLI_GRH];
 	u16 slot;
 
-	if (j->len > mtu) {
-		j->fail = (struct oli_fail){.cause = OLI_CAUSE_TOO_LONG, .want_len = j->len,
+	if (j->list.len > mtu) {
+		j->fail = (struct oli_fail){.cause = OLI_CAUSE_TOO_LONG, .want_len = j->list.len,
 					    .have_len = mtu};
 		j->status = IBV_WC_LOC_LEN_ERR;
 		return DONE;
@@ -481,7 +472,7 @@ static void finish_job(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 	struct ib_uverbs_wc wc = {.wr_id = j->wqe.wr.wr_id,
 				  .status = j->status,
 				  .opcode = wc_opcode(j->wqe.wr.opcode),
-				  .byte_len = (u32)j->len,
+				  .byte_len = (u32)j->list.len,
 				  .qp_num = qp->qpn,
 				  .port_num = 1};
 	bool failed = j->status != IBV_WC_SUCCESS;
@@ -492,7 +483,7 @@ static void finish_job(struct oli_machine *m, struct oli_qp *qp, struct job *j)
 	if (failed)
 		oli_why(m, qp, &j->fail, &wc, j->wqe.wr.opcode, 1);
 	qp->count.sent_msgs++;
-	qp->count.sent_bytes += j->len;
+	qp->count.sent_bytes += j->list.len;
 	oli_sq_complete(m, qp, &wc,
 			failed || qp->sq_sig_all || (j->wqe.wr.send_flags & IBV_SEND_SIGNALED));
 	if (failed)

@@ -15,9 +15,7 @@
 /* The receive at the head of the queue, copied once out of the program's reach. */
 struct recv {
 	u64 wr_id;
-	u32 n;
-	u64 room;
-	struct iovec iov[OLI_MAX_SGE];
+	struct oli_list list;
 };
 
 static struct oli_device *device(struct oli_machine *m, const struct oli_qp *qp)
@@ -27,24 +25,23 @@ static struct oli_device *device(struct oli_machine *m, const struct oli_qp *qp)
 	return &m->shm->devices[ctx ? ctx->dev : 0];
 }
 
-static int move(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req, struct iovec *remote,
-		u32 nremote, u64 len, bool to_remote, struct oli_fail *f, enum oli_answer *ans)
+/* Between @local, memory of this process, and memory of @qp's. */
+static int move(struct oli_machine *m, struct oli_qp *qp, const struct oli_list *local,
+		const struct oli_list *remote, u64 len, bool to_remote, struct oli_fail *f,
+		enum oli_answer *ans)
 {
-	struct oli_move mv = {.slot = qp->obj.slot,
-			      .gen = oli_slot(m, qp->obj.slot)->gen,
-			      .to_remote = to_remote,
-			      .local = req->iov,
-			      .remote = remote,
-			      .nlocal = req->niov,
-			      .nremote = nremote,
-			      .len = len};
-	int err = len ? oli_peer_move(m, &mv) : 0;
+	struct oli_xfer x = {.slot = qp->obj.slot, .to_remote = to_remote, .local = local,
+			     .remote = remote, .len = len};
+	int err = oli_list_move(m, &x);
 
 	if (!err)
 		return 0;
-	f->cause = err == -EFAULT ? OLI_CAUSE_UNMAPPED : OLI_CAUSE_PEER_DIED;
-	f->at_peer = mv.bad_side != OLI_SIDE_LOCAL;
-	f->want_start = mv.bad_addr;
+	f->cause = err != -EFAULT ? OLI_CAUSE_PEER_DIED
+		   : x.fault	  ? OLI_CAUSE_DMA
+				  : OLI_CAUSE_UNMAPPED;
+	f->at_peer = x.bad_side != OLI_SIDE_LOCAL;
+	f->want_start = x.bad_addr;
+	f->fault = x.fault;
 	*ans = err != -EFAULT	? OLI_NO_ANSWER
 	       : f->at_peer	? OLI_NAK_OP
 				: OLI_LOCAL_FAULT;
@@ -66,20 +63,20 @@ static bool qp_permits(const struct oli_qp *qp, u32 access, struct oli_fail *f)
 static enum oli_answer rdma(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
 			    u32 access, struct oli_fail *f)
 {
-	struct iovec remote = {.iov_len = req->len};
 	enum oli_answer ans = OLI_ACK;
-	u64 addr = 0;
+	struct oli_list remote;
+	u64 len = req->list->len;
 
 	/* What the queue pair as a whole does not do is an invalid request, not a bad key. */
 	if (!qp_permits(qp, access, f))
 		return OLI_NAK_INVALID;
 	/* A transfer of nothing names no memory (IBTA 9.7.4.1.3). */
-	if (!req->len)
+	if (!len)
 		return OLI_ACK;
-	if (oli_mr_remote(m, qp, req->rkey, req->remote_addr, req->len, access, &addr, f))
+	oli_list_init(&remote);
+	if (oli_mr_remote(m, qp, req->rkey, req->remote_addr, len, access, &remote, f))
 		return OLI_NAK_ACCESS;
-	remote.iov_base = (void *)(uintptr_t)addr;
-	(void)!move(m, qp, req, &remote, 1, req->len, access == IBV_ACCESS_REMOTE_WRITE, f, &ans);
+	(void)!move(m, qp, req->list, &remote, len, access == IBV_ACCESS_REMOTE_WRITE, f, &ans);
 	return ans;
 }
 
@@ -95,30 +92,33 @@ static struct oli_lock *word_lock(struct oli_machine *m, const struct oli_qp *qp
 	return &oli_rdma(m)->atomic_lock[(addr / 8 + qp->obj.slot) % OLI_ATOMIC_LOCKS];
 }
 
-/* Move the 8 bytes of @word to (@to_remote) or from @addr in @qp's process. */
-static int move_word(struct oli_machine *m, struct oli_qp *qp, u64 *word, u64 addr, bool to_remote,
-		     struct oli_fail *f, enum oli_answer *ans)
+/* Move the 8 bytes of @word to (@to_remote) or from @there, in @qp's process. */
+static int move_word(struct oli_machine *m, struct oli_qp *qp, u64 *word,
+		     const struct oli_list *there, bool to_remote, struct oli_fail *f,
+		     enum oli_answer *ans)
 {
-	struct iovec here = {word, sizeof(*word)};
-	struct iovec there = {(void *)(uintptr_t)addr, sizeof(*word)};
-	struct oli_req one = {.iov = &here, .niov = 1};
+	struct oli_list here;
 
-	return move(m, qp, &one, &there, 1, sizeof(*word), to_remote, f, ans);
+	oli_list_init(&here);
+	oli_list_add(&here, (uintptr_t)word, sizeof(*word), 0, NULL);
+	return move(m, qp, &here, there, sizeof(*word), to_remote, f, ans);
 }
 
 /* The old value goes into the requester's own memory, by the same calls. */
 static enum oli_answer return_word(struct oli_machine *m, struct oli_req *req, u64 *old,
 				   struct oli_fail *f)
 {
-	struct iovec here = {old, sizeof(*old)};
-	struct oli_move mv = {.slot = m->slot, .gen = m->gen, .to_remote = true, .local = &here,
-			      .remote = req->iov, .nlocal = 1, .nremote = req->niov,
-			      .len = sizeof(*old)};
+	struct oli_list here;
+	struct oli_xfer x = {.slot = m->slot, .to_remote = true, .local = &here,
+			     .remote = req->list, .len = sizeof(*old)};
 
-	if (oli_peer_way(m, m->slot, m->gen) != OLI_WAY_UNKNOWN && oli_peer_move(m, &mv) == 0)
+	oli_list_init(&here);
+	oli_list_add(&here, (uintptr_t)old, sizeof(*old), 0, NULL);
+	if (oli_peer_way(m, m->slot, m->gen) != OLI_WAY_UNKNOWN && oli_list_move(m, &x) == 0)
 		return OLI_ACK;
-	f->cause = OLI_CAUSE_UNMAPPED;
-	f->want_start = mv.bad_addr;
+	f->cause = x.fault ? OLI_CAUSE_DMA : OLI_CAUSE_UNMAPPED;
+	f->want_start = x.bad_addr;
+	f->fault = x.fault;
 	return OLI_LOCAL_FAULT;
 }
 
@@ -135,24 +135,26 @@ static enum oli_answer atomic(struct oli_machine *m, struct oli_qp *qp, struct o
 			      struct oli_fail *f)
 {
 	enum oli_answer ans = OLI_ACK;
+	struct oli_list word;
 	struct oli_lock *lock;
-	u64 addr, old, new;
+	u64 old, new;
 
 	if (!qp_permits(qp, IBV_ACCESS_REMOTE_ATOMIC, f))
 		return OLI_NAK_INVALID;
 	if (unaligned(req, f))
 		return OLI_NAK_INVALID;
+	oli_list_init(&word);
 	if (oli_mr_remote(m, qp, req->rkey, req->remote_addr, sizeof(u64), IBV_ACCESS_REMOTE_ATOMIC,
-			  &addr, f))
+			  &word, f))
 		return OLI_NAK_ACCESS;
-	lock = word_lock(m, qp, addr);
+	lock = word_lock(m, qp, word.piece[0].addr);
 	(void)!oli_lock(lock);
-	if (!move_word(m, qp, &old, addr, false, f, &ans)) {
+	if (!move_word(m, qp, &old, &word, false, f, &ans)) {
 		new = req->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD ? old + req->compare_add
 		      : old == req->compare_add			  ? req->swap
 								  : old;
 		if (new != old)
-			(void)!move_word(m, qp, &new, addr, true, f, &ans);
+			(void)!move_word(m, qp, &new, &word, true, f, &ans);
 	}
 	oli_unlock(lock);
 	return ans == OLI_ACK ? return_word(m, req, &old, f) : ans;
@@ -195,19 +197,12 @@ static int scatter(struct oli_machine *m, struct oli_qp *qp, const struct rxe_re
 		   const struct rxe_sge *sge, struct recv *rv, struct oli_fail *f)
 {
 	rv->wr_id = wqe->wr_id;
-	rv->n = 0;
-	rv->room = 0;
-	for (u32 i = 0; i < wqe->dma.num_sge; i++) {
-		u64 addr;
-
-		if (!sge[i].length)
-			continue;
-		if (oli_mr_local(m, qp, sge[i].lkey, sge[i].addr, sge[i].length,
-				 IBV_ACCESS_LOCAL_WRITE, &addr, f))
+	oli_list_init(&rv->list);
+	for (u32 i = 0; i < wqe->dma.num_sge; i++)
+		if (sge[i].length &&
+		    oli_mr_local(m, qp, sge[i].lkey, sge[i].addr, sge[i].length,
+				 IBV_ACCESS_LOCAL_WRITE, &rv->list, f))
 			return -EACCES;
-		rv->iov[rv->n++] = (struct iovec){(void *)(uintptr_t)addr, sge[i].length};
-		rv->room += sge[i].length;
-	}
 	return 0;
 }
 
@@ -227,7 +222,7 @@ static void fill_wc(struct ib_uverbs_wc *wc, const struct oli_qp *qp, const stru
 	*wc = (struct ib_uverbs_wc){.wr_id = wr_id,
 				    .status = IBV_WC_SUCCESS,
 				    .opcode = IBV_WC_RECV,
-				    .byte_len = (u32)req->len,
+				    .byte_len = (u32)req->list->len,
 				    .qp_num = qp->qpn,
 				    .src_qp = req->from->qpn,
 				    .port_num = 1};
@@ -273,17 +268,17 @@ static enum oli_answer take_message(struct oli_machine *m, struct oli_qp *qp,
 		f->at_peer = true;
 		return OLI_NAK_OP;
 	}
-	if (req->len > rv.room) {
+	if (req->list->len > rv.list.len) {
 		f->cause = OLI_CAUSE_TOO_LONG;
-		f->want_len = req->len;
-		f->have_len = rv.room;
+		f->want_len = req->list->len;
+		f->have_len = rv.list.len;
 		fail_recv(m, qp, rv.wr_id, IBV_WC_LOC_LEN_ERR, f);
 		return OLI_NAK_INVALID;
 	}
 	if (req->opcode == IBV_WR_SEND_WITH_INV &&
 	    oli_key_invalidate(m, qp, req->imm_or_inv, true, f))
 		return OLI_NAK_ACCESS;
-	if (move(m, qp, req, rv.iov, rv.n, req->len, true, f, &ans)) {
+	if (move(m, qp, req->list, &rv.list, req->list->len, true, f, &ans)) {
 		if (ans == OLI_NAK_OP) {
 			local = *f;
 			local.at_peer = false;
@@ -336,7 +331,7 @@ static void count(struct oli_machine *m, struct oli_qp *qp, const struct oli_req
 	struct oli_device *dev = device(m, qp);
 
 	atomic_fetch_add_explicit(&dev->rcvd_msgs, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&dev->rcvd_bytes, req->len, memory_order_relaxed);
+	atomic_fetch_add_explicit(&dev->rcvd_bytes, req->list->len, memory_order_relaxed);
 }
 
 enum oli_answer oli_respond(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req,
@@ -375,7 +370,7 @@ enum oli_answer oli_respond(struct oli_machine *m, struct oli_qp *qp, struct oli
 void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req)
 {
 	_Atomic u64 *hazard = oli_hazard_take(m, qp->pd);
-	struct iovec iov[OLI_MAX_SGE + 1];
+	struct oli_list list;
 	struct oli_req all = *req;
 	struct rxe_sge sge[OLI_MAX_SGE];
 	struct rxe_recv_wqe wqe;
@@ -384,13 +379,15 @@ void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *re
 	enum oli_answer ans = OLI_ACK;
 	struct recv rv;
 
-	iov[0] = (struct iovec){(void *)req->grh, OLI_GRH};
-	memcpy(iov + 1, req->iov, req->niov * sizeof(*iov));
-	all.iov = iov;
-	all.niov = req->niov + 1;
-	all.len = req->len + OLI_GRH;
+	oli_list_init(&list);
+	oli_list_add(&list, (uintptr_t)req->grh, OLI_GRH, 0, NULL);
+	for (u32 i = 0; i < req->list->n; i++)
+		oli_list_add(&list, req->list->piece[i].addr, req->list->piece[i].len,
+			     req->list->piece[i].at, req->list->piece[i].mr);
+	all.list = &list;
 	if (next_recv(m, qp, &wqe, sge) && !scatter(m, qp, &wqe, sge, &rv, &f) &&
-	    all.len <= rv.room && !move(m, qp, &all, rv.iov, rv.n, all.len, true, &f, &ans)) {
+	    list.len <= rv.list.len &&
+	    !move(m, qp, &list, &rv.list, list.len, true, &f, &ans)) {
 		fill_wc(&wc, qp, &all, rv.wr_id);
 		wc.wc_flags |= IBV_WC_GRH;
 		(void)!oli_rq_complete(m, qp, &wc, req->solicited);

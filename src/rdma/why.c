@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "iommu/fault.h"
 #include "rdma/int.h"
 
 static const char *opcode_name(u32 op)
@@ -70,7 +71,20 @@ static void excess(const struct oli_fail *f, char *buf, size_t size)
 			 (unsigned long long)(f->want_len - (f->have_len - (f->want_start - f->have_start))));
 }
 
-static void cause_text(const struct oli_fail *f, char *buf, size_t size)
+/* What the machine recorded of the fault, unless newer ones have pushed it out. */
+static void fault_text(struct oli_machine *m, const struct oli_fail *f, char *buf, size_t size)
+{
+	const char *whose = f->at_peer ? "the peer's" : "this process's";
+	struct oli_fault fault;
+
+	if (f->fault && oli_fault_get(m, f->fault, &fault))
+		snprintf(buf, size, "DMA fault in %s memory: %s", whose, fault.text);
+	else
+		snprintf(buf, size, "DMA fault in %s memory at 0x%llx", whose,
+			 (unsigned long long)f->want_start);
+}
+
+static void cause_text(struct oli_machine *m, const struct oli_fail *f, char *buf, size_t size)
 {
 	const char *key = f->at_peer ? "rkey" : "lkey";
 	char more[96];
@@ -108,6 +122,9 @@ static void cause_text(const struct oli_fail *f, char *buf, size_t size)
 		snprintf(buf, size, "%s memory at 0x%llx was registered but has been unmapped since",
 			 f->at_peer ? "the peer's" : "this process's",
 			 (unsigned long long)f->want_start);
+		break;
+	case OLI_CAUSE_DMA:
+		fault_text(m, f, buf, size);
 		break;
 	case OLI_CAUSE_UNALIGNED:
 		snprintf(buf, size, "atomics need an address that is a multiple of 8, not 0x%llx",
@@ -167,7 +184,7 @@ void oli_why(struct oli_machine *m, struct oli_qp *qp, const struct oli_fail *f,
 	     const struct ib_uverbs_wc *wc, u32 wr_opcode, u32 n)
 {
 	struct oli_record r = {0};
-	char cause[220], peer[64];
+	char cause[312], peer[64];
 
 	r.status = wc->status;
 	r.wr_id = wc->wr_id;
@@ -180,7 +197,7 @@ void oli_why(struct oli_machine *m, struct oli_qp *qp, const struct oli_fail *f,
 	r.have_start = f->have_start;
 	r.have_len = f->have_len;
 	r.count = n;
-	cause_text(f, cause, sizeof(cause));
+	cause_text(m, f, cause, sizeof(cause));
 	peer_text(m, qp, peer, sizeof(peer), &r.peer_pid);
 	snprintf(r.text, sizeof(r.text), "%s on QP 0x%06x (%s)%s: %s", opcode_name(wr_opcode),
 		 qp->qpn, state_name(oli_qp_state(qp)), peer, cause);

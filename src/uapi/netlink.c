@@ -220,7 +220,7 @@ static u32 netdev_ifindex(struct oli_device *dev)
 /* Device number (from 0) that the request names, or -EINVAL. */
 static int dev_of_request(struct oli_machine *m, const struct nl_request *q, u32 *dev)
 {
-	if (q->dev_index == 0 || q->dev_index > m->shm->nr_devices)
+	if (q->dev_index == 0 || !oli_device_visible(m, q->dev_index - 1))
 		return -EINVAL;
 	*dev = q->dev_index - 1;
 	return 0;
@@ -263,7 +263,8 @@ static int dump_devs(struct oli_machine *m, const struct nl_request *q)
 	int err = 0;
 
 	for (u32 dev = 0; dev < m->shm->nr_devices && !err; dev++)
-		err = send_dev(m, q, dev, NLM_F_MULTI);
+		if (oli_device_visible(m, dev))
+			err = send_dev(m, q, dev, NLM_F_MULTI);
 	return err ? err : reply_done(q);
 }
 

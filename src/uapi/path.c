@@ -71,11 +71,17 @@ static bool normalise(const char *path, char out[OLI_PATH_SIZE])
 	return true;
 }
 
-/* Redirect to <dir>@top@rel. A path without room for that exists nowhere in the tree. */
+/* Redirect to @top@rel in the tree. A path without room for that exists nowhere in it. */
 static void redirect(struct oli_machine *m, enum oli_path_kind kind, const char *top,
 		     const char *rel, struct oli_path *out)
 {
-	int n = m ? snprintf(out->real, OLI_PATH_SIZE, "%s%s%s", m->dir, top, rel) : -1;
+	char name[OLI_SYS_NAME];
+	int n = -1;
+
+	if (m) {
+		oli_sys_name(m, name);
+		n = snprintf(out->real, OLI_PATH_SIZE, "%s/%s%s%s", m->dir, name, top, rel);
+	}
 
 	out->kind = kind;
 	if (n < 0 || (size_t)n >= OLI_PATH_SIZE)
@@ -99,7 +105,7 @@ static void classify_sys(const char *path, struct oli_path *out)
 			continue;
 		m = oli_process_machine();
 		redirect(m, m && oli_synth_find(m, rel, &s) ? OLI_PATH_SYNTH : OLI_PATH_REDIRECT,
-			 "/sys", rel, out);
+			 "", rel, out);
 		return;
 	}
 }
@@ -110,7 +116,7 @@ static void classify_dev(const char *path, struct oli_path *out)
 	const char *nr = rest;
 
 	if (!*rest)
-		redirect(oli_process_machine(), OLI_PATH_DEV_DIR, "/sys/dev-infiniband", "", out);
+		redirect(oli_process_machine(), OLI_PATH_DEV_DIR, "/dev-infiniband", "", out);
 	else if (*rest != '/')
 		return;
 	else if (!strcmp(rest, "/rdma_cm"))
@@ -118,7 +124,7 @@ static void classify_dev(const char *path, struct oli_path *out)
 	else if (oli_path_skip(&nr, "/uverbs") && oli_path_number(nr, UINT32_MAX, &out->index))
 		out->kind = OLI_PATH_UVERBS;
 	else
-		redirect(oli_process_machine(), OLI_PATH_REDIRECT, "/sys/dev-infiniband", rest,
+		redirect(oli_process_machine(), OLI_PATH_REDIRECT, "/dev-infiniband", rest,
 			 out);
 }
 

@@ -35,20 +35,23 @@ static struct {
 
 static bool sysfs_there(struct oli_machine *m)
 {
-	int fd = oli_sys_openat(m->dirfd, "sys", O_RDONLY | O_DIRECTORY, 0);
+	char name[OLI_SYS_NAME];
+	int fd;
 
+	oli_sys_name(m, name);
+	fd = oli_sys_openat(m->dirfd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd >= 0)
 		oli_sys_close(fd);
 	return fd >= 0;
 }
 
-/* The creator of a machine makes its sys tree: whoever finds none. */
+/* The first process that is shown these devices makes their tree: whoever finds none. */
 static void sysfs_ensure(struct oli_machine *m)
 {
 	int rc = sysfs_there(m) ? 0 : oli_sysfs_build(m);
 
 	if (rc)
-		oli_warn("cannot describe the devices under %s/sys (error %d): programs that "
+		oli_warn("cannot describe the devices under %s (error %d): programs that "
 			 "read /sys/class/infiniband will not find them",
 			 m->dir, -rc);
 }
@@ -123,6 +126,7 @@ void oli_process_fork_child(void)
 	oli_uaccess_fork_child();
 	oli_ufile_fork_child();
 	oli_evfd_fork_child();
+	oli_visible_forget();
 	process.machine = NULL;
 	process.failed = false;
 	pthread_mutex_init(&process.lock, NULL);

@@ -59,7 +59,8 @@ static bool device_find(struct oli_machine *m, const char **p, u32 *dev)
 	for (u32 i = 0; i < m->shm->nr_devices; i++) {
 		const char *q = *p;
 
-		if (oli_path_skip(&q, m->shm->devices[i].name) && *q == '/') {
+		if (oli_device_visible(m, i) && oli_path_skip(&q, m->shm->devices[i].name) &&
+		    *q == '/') {
 			*p = q;
 			*dev = i;
 			return true;
@@ -151,14 +152,15 @@ static int memfd_of_text(const char *text, size_t len, int *fdp)
 int oli_synth_open(const struct oli_path *p, int *fd)
 {
 	struct oli_machine *m = oli_process_machine();
-	char text[OLI_SYNTH_MAX];
+	char text[OLI_SYNTH_MAX], name[OLI_SYS_NAME];
 	struct oli_synth s;
 	size_t dir;
 	int len;
 
 	if (!m)
 		return -ENOENT;
-	dir = strlen(m->dir) + strlen("/sys");
+	oli_sys_name(m, name);
+	dir = strlen(m->dir) + 1 + strlen(name);
 	if (strnlen(p->real, OLI_PATH_SIZE) < dir || !oli_synth_find(m, p->real + dir, &s))
 		return -ENOENT;
 	len = oli_synth_text(m, &s, text);

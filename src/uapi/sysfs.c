@@ -2,8 +2,9 @@
 /*
  * The sys tree: what /sys and /dev would show of the machine's devices.
  *
- * It is a real directory tree, <machine dir>/sys, so that directory streams and
- * paths relative to a directory descriptor work with no help:
+ * It is a real directory tree in the machine's directory, so that directory streams
+ * and paths relative to a directory descriptor work with no help; one for each set
+ * of devices that programs are shown (visible.c), here the usual one:
  *
  *   /sys/class/infiniband/...   <dir>/sys/class/infiniband/...
  *   /dev/infiniband             <dir>/sys/dev-infiniband, one empty file a node
@@ -215,7 +216,8 @@ static void build_device(struct tree *t, struct oli_machine *m, u32 dev)
 	tree_file(t, text, "class/infiniband/%s/node_guid", d->name);
 	tree_file(t, text, "class/infiniband/%s/sys_image_guid", d->name);
 	tree_file(t, "1: CA\n", "class/infiniband/%s/node_type", d->name);
-	tree_file(t, "rxe\n", "class/infiniband/%s/node_desc", d->name);
+	snprintf(text, sizeof(text), "%s\n", oli_device_kind_name(d->kind));
+	tree_file(t, text, "class/infiniband/%s/node_desc", d->name);
 	tree_file(t, "\n", "class/infiniband/%s/fw_ver", d->name);
 	snprintf(text, sizeof(text), "%s\n", d->netdev);
 	tree_file(t, text, "class/infiniband/%s/parent", d->name);
@@ -251,6 +253,8 @@ static void build_all(struct tree *t, struct oli_machine *m)
 	tree_file(t, "6\n", "class/infiniband_verbs/abi_version");
 	tree_file(t, "5\n", "class/infiniband_mad/abi_version");
 	for (u32 dev = 0; dev < m->shm->nr_devices; dev++) {
+		if (!oli_device_visible(m, dev))
+			continue;
 		build_device(t, m, dev);
 		build_node(t, m, dev);
 	}
@@ -280,28 +284,29 @@ static void remove_tree(int dirfd, const char *name)
 	unlinkat(dirfd, name, AT_REMOVEDIR);
 }
 
-/* @name becomes "sys"; what was "sys" before is removed. */
-static int put_in_place(int dirfd, const char *name)
+/* @name becomes @sys; what was @sys before is removed. */
+static int put_in_place(int dirfd, const char *name, const char *sys)
 {
-	if (renameat2(dirfd, name, dirfd, "sys", RENAME_NOREPLACE) == 0)
+	if (renameat2(dirfd, name, dirfd, sys, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (errno == EEXIST && renameat2(dirfd, name, dirfd, "sys", RENAME_EXCHANGE) == 0) {
+	if (errno == EEXIST && renameat2(dirfd, name, dirfd, sys, RENAME_EXCHANGE) == 0) {
 		remove_tree(dirfd, name);
 		return 0;
 	}
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
 	/* A file system that knows neither flag: there is a moment without a tree. */
-	remove_tree(dirfd, "sys");
-	return renameat(dirfd, name, dirfd, "sys") < 0 ? -errno : 0;
+	remove_tree(dirfd, sys);
+	return renameat(dirfd, name, dirfd, sys) < 0 ? -errno : 0;
 }
 
 int oli_sysfs_build(struct oli_machine *m)
 {
 	struct tree t = {.root = -1};
 	int saved = errno;
-	char name[32];
+	char name[32], sys[OLI_SYS_NAME];
 
+	oli_sys_name(m, sys);
 	snprintf(name, sizeof(name), "sys.new.%u", m->slot);
 	remove_tree(m->dirfd, name);
 	if (mkdirat(m->dirfd, name, 0755) < 0)
@@ -314,7 +319,7 @@ int oli_sysfs_build(struct oli_machine *m)
 	if (t.root >= 0)
 		oli_sys_close(t.root);
 	if (!t.err)
-		t.err = put_in_place(m->dirfd, name);
+		t.err = put_in_place(m->dirfd, name, sys);
 	if (t.err)
 		remove_tree(m->dirfd, name);
 	errno = saved;

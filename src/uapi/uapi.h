@@ -42,6 +42,18 @@ void oli_process_exec(bool begin);
 /* At exit(): give the slot back in order. */
 void oli_process_exit(void);
 
+/* ---- the devices that the program is shown (uapi/visible.c) ---- */
+
+/* Bit n: device n of the machine. By OLIO_DEVICE: names with commas, "all"; rxe0 without. */
+u32 oli_visible(struct oli_machine *m);
+bool oli_device_visible(struct oli_machine *m, u32 dev);
+/* In a forked child: look again. */
+void oli_visible_forget(void);
+
+#define OLI_SYS_NAME 16
+/* The tree that shows these devices, in the machine's directory: "sys", "sys.3". */
+void oli_sys_name(struct oli_machine *m, char name[OLI_SYS_NAME]);
+
 /* ---- an open /dev/infiniband/uverbsN (uapi/ufile.c) ---- */
 
 struct oli_ufile;
@@ -116,7 +128,7 @@ void oli_path_classify(const char *path, struct oli_path *out);
  */
 OLI_MUST_CHECK int oli_synth_open(const struct oli_path *p, int *fd);
 
-/* Write the sys tree of the devices into the machine's directory. Creator only, or after a GID change. */
+/* Write the tree of the devices that are shown into the machine's directory. */
 int oli_sysfs_build(struct oli_machine *m);
 
 #endif

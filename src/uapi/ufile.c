@@ -97,7 +97,7 @@ int oli_ufile_open(u32 index, int flags, struct oli_ufile **out, int *fd)
 
 	if (!m)
 		return -ENODEV;
-	if (index >= m->shm->nr_devices)
+	if (!oli_device_visible(m, index))
 		return -ENXIO;
 	f = pool_take();
 	if (!f)

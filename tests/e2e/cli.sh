@@ -19,6 +19,8 @@ refused "unknown short option of run" 2 "unknown option '-z'" "$OLIO" run -z -- 
 refused "option without its value" 2 "needs a value" "$OLIO" run --report
 refused "no program" 2 "no program" "$OLIO" run --
 refused "ls of an unknown kind" 2 "no 'cows'" "$OLIO" ls cows
+refused "ls of what could be two kinds" 2 "several kinds" "$OLIO" ls ma
+refused "ls of nothing" 2 "no ''" "$OLIO" ls ""
 
 # ---- programs that cannot run ----
 cp /bin/true "$tmp/true"
@@ -49,6 +51,10 @@ refused "a script of a static interpreter" 126 "static" "$OLIO" run -- "$tmp/sta
 refused "pair checks too" 126 "static" "$OLIO" pair -- "$tmp/static"
 refused "no preload library" 1 "preload library is missing" env OLIO_PRELOAD=/no/such.so "$OLIO" run -- true
 refused "an unknown device" 2 "no device 'mlx5_0'" "$OLIO" run --device mlx5_0 -- true
+refused "an unknown device of several" 2 "no device 'hca9'.*rxe0, hca0" "$OLIO" run --device rxe0,hca9 -- true
+refused "an empty device name" 2 "no device ''" "$OLIO" run --device rxe0, -- true
+refused "an unknown machine type" 2 "no machine type 'vax'" "$OLIO" run --machine-type vax -- true
+refused "a missing description" 2 "/no/such.yaml" "$OLIO" run --machine-type /no/such.yaml -- true
 refused "a report that cannot be written" 1 "cannot write the report" "$OLIO" run --report /no/such/dir/r -- true
 if [ "$(id -u)" -eq 0 ]; then
 	cp /bin/true "$tmp/setcap"
@@ -94,6 +100,16 @@ says "stdin is the program's" '^from stdin$'
 works "an LD_PRELOAD that was there" env LD_PRELOAD=libm.so.6 "$OLIO" run -- sh -c 'echo "$LD_PRELOAD"'
 says "is kept behind olio's" 'libolio-preload\.so:libm\.so\.6$'
 works "a run inside a run" "$OLIO" run -- "$OLIO" run -- ibv_devices
+works "all devices" "$OLIO" run --device all -- ibv_devices
+says "are shown: rxe0" ' rxe0 '
+says "are shown: hca0" ' hca0 '
+works "one device" "$OLIO" run --device hca0 -- ibv_devices
+if grep -q rxe0 "$tmp/out"; then fail "hides the others" "$tmp/out"; else pass "hides the others"; fi
+works "a machine type" "$OLIO" run --machine-type no-iommu -- "$OLIO" ls machine
+says "is what is made" ' no-iommu '
+works "another type on the same machine" "$OLIO" run --machine-type no-iommu -- sh -c \
+	'"$0" run --machine-type pc -- true; test $? -eq 1' "$OLIO"
+says "is refused" "of type 'no-iommu', not 'pc'"
 works "quiet success" "$OLIO" run -- true
 if [ ! -s "$tmp/err" ]; then pass "nothing on stderr then"; else fail "nothing on stderr then" "$tmp/err"; fi
 
@@ -169,7 +185,8 @@ says "lists the device" '^rxe0 '
 works "ls --json" "$OLIO" run -- sh -c '"$0" ls --json | python3 -c "
 import json, sys
 d = json.load(sys.stdin)
-assert set(d) == {\"machine\", \"processes\", \"devices\", \"qps\", \"cqs\", \"mrs\"}, d.keys()
+assert set(d) == {\"machine\", \"processes\", \"devices\", \"qps\", \"cqs\", \"mrs\",
+                  \"maps\", \"faults\", \"misuse\"}, d.keys()
 assert d[\"devices\"][0][\"device\"] == \"rxe0\"
 assert isinstance(d[\"devices\"][0][\"mtu\"], int)
 "' "$OLIO"

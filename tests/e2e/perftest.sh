@@ -11,7 +11,7 @@ perf() { # PROGRAM LAST-SIZE ARGS…
 	shift 2
 	name="$program $*"
 	for try in 1 2 3; do
-		timeout -k 5 60 "$OLIO" pair -- "$program" -d rxe0 -p "$(free_port)" "$@" \
+		timeout -k 5 60 "$OLIO" pair -- "$program" -d "${DEVICE:-rxe0}" -p "$(free_port)" "$@" \
 			>"$tmp/out" 2>"$tmp/err" </dev/null
 		status=$?
 		[ $status -ne 0 ] && [ "$try" -lt 3 ] || break

@@ -52,7 +52,7 @@ def flat(suite):
 
 
 def load(folder):
-    sys.argv[1:] = ['--dev', 'rxe0', '--port', '1', '--gid', '1']
+    sys.argv[1:] = ['--dev', os.environ.get('DEVICE', 'rxe0'), '--port', '1', '--gid', '1']
     sys.path[:0] = [folder, os.path.dirname(folder)]
     from args_parser import parser
     parser.parse_args()

@@ -88,10 +88,11 @@ static void machine_and_processes(void **state)
 	assert_int_equal(observers, 1);
 }
 
-static void the_device(void **state)
+static void the_devices(void **state)
 {
 	struct fixture *f = *state;
 	struct olio_device_info d = {.size = sizeof(d)};
+	u8 guid[sizeof(d.guid)];
 	u32 pos = 0;
 
 	assert_int_equal(olio_next_device(f->m, &pos, &d), 1);
@@ -99,6 +100,11 @@ static void the_device(void **state)
 	assert_string_equal(d.kind, "rxe");
 	assert_true(d.gids > 0);
 	assert_non_null(strchr(d.gid, ':'));
+	memcpy(guid, d.guid, sizeof(guid));
+	assert_int_equal(olio_next_device(f->m, &pos, &d), 1);
+	assert_string_equal(d.name, "hca0");
+	assert_string_equal(d.kind, "hca");
+	assert_memory_not_equal(d.guid, guid, sizeof(guid));
 	assert_int_equal(olio_next_device(f->m, &pos, &d), 0);
 }
 
@@ -270,7 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(opening_says_what_is_wrong),
 		CASE(machine_and_processes),
-		CASE(the_device),
+		CASE(the_devices),
 		CASE(queue_pairs),
 		CASE(completion_queues),
 		CASE(memory_regions),

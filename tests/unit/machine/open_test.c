@@ -482,6 +482,60 @@ static void test_names(void **state)
 	}
 }
 
+/* ---- types ---- */
+
+static void conflicts(const char *type, const struct oli_desc *desc, int err, const char *word)
+{
+	struct oli_machine *m = NULL;
+	char why[OLI_WHY_MAX];
+	u32 fds = place_fds();
+
+	if (place_try_with(type, desc, &m, why) != err || (err && !strstr(why, word)))
+		fail_msg("expected %d with '%s', got '%s'", err, word, why);
+	if (!err)
+		oli_machine_close(m);
+	assert_int_equal(place_fds(), fds);
+}
+
+static void test_machine_types(void **state)
+{
+	struct oli_desc d = {.type = "own", .ram_size = 2 << 20}, bad = {.type = "own"};
+	struct oli_machine *m;
+
+	(void)state;
+	/* The sentence lists the types that there are. */
+	conflicts("toaster", NULL, -ENOENT, "hostile");
+	conflicts(NULL, &bad, -EINVAL, "ram-size");
+	setenv("OLIO_MACHINE_TYPE", "toaster", 1);
+	conflicts(NULL, NULL, -ENOENT, "toaster");
+	assert_false(exists(place_dir()));
+	setenv("OLIO_MACHINE_TYPE", "p2p-acs", 1);
+	m = place_open_with(NULL, NULL);
+	assert_string_equal(m->shm->desc.type, "p2p-acs");
+	/* Once it is there only a type that was asked for matters, not a habit. */
+	setenv("OLIO_MACHINE_TYPE", "pc", 1);
+	conflicts(NULL, NULL, 0, "");
+	unsetenv("OLIO_MACHINE_TYPE");
+	conflicts("p2p-acs", NULL, 0, "");
+	conflicts("pc", NULL, -EEXIST, "'p2p-acs', not 'pc'");
+	conflicts("toaster", NULL, -ENOENT, "toaster");
+	conflicts(NULL, &d, -EEXIST, "not 'own'");
+	assert_int_equal(live_slots(m), 1);
+	oli_machine_close(m);
+	m = place_open_with(NULL, &d);
+	conflicts(NULL, &d, 0, "");
+	conflicts("pc", NULL, -EEXIST, "own");
+	d.ram_size *= 2;
+	conflicts(NULL, &d, -EEXIST, "another description");
+	oli_machine_close(m);
+	/* With BARs, whose memory only the machine knows. */
+	assert_int_equal(oli_desc_builtin("pc", &d), 0);
+	m = place_open_with("pc", NULL);
+	conflicts(NULL, &d, 0, "");
+	oli_machine_close(m);
+	assert_false(exists(place_dir()));
+}
+
 /* ---- every failure on the way in ---- */
 
 /* @first: the machine is made, else it is there. */
@@ -568,6 +622,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_machine_types),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_file_limit),
 	};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* See place.h. */
+#include <assert.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "machine/phys.h"
 #include "place.h"
 
 u32 place_reaped[OLI_SLOTS];
@@ -35,6 +37,25 @@ static void reap(struct oli_machine *m, void *root, u16 slot)
 static const struct oli_part part = {
 	.name = "place", .root_size = sizeof(struct place_root), .init = init, .reap = reap};
 const struct oli_part *const place_parts[] = {&part, NULL};
+
+static int no_init(struct oli_machine *m, void *root)
+{
+	(void)m;
+	(void)root;
+	return 0;
+}
+
+static void no_reap(struct oli_machine *m, void *root, u16 slot)
+{
+	(void)m;
+	(void)root;
+	(void)slot;
+}
+
+static const struct oli_part no_part = {.name = "none", .init = no_init, .reap = no_reap};
+static const struct oli_part *const phys_parts[] = {&part,    &no_part,	      &no_part,
+						    &no_part, &oli_phys_part, NULL};
+static_assert(OLI_PART_PHYS == 4, "its place in the list");
 
 static void remove_parent(void)
 {
@@ -76,6 +97,24 @@ struct oli_machine *place_open(void)
 	struct oli_machine *m;
 
 	if (place_try(&m, why))
+		fail_msg("no machine: %s", why);
+	return m;
+}
+
+int place_try_with(const char *type, const struct oli_desc *desc, struct oli_machine **m, char *why)
+{
+	struct oli_machine_opts opts = {.name = place_dir(), .type = type, .desc = desc};
+
+	why[0] = '\0';
+	return oli_machine_open(&opts, phys_parts, m, why);
+}
+
+struct oli_machine *place_open_with(const char *type, const struct oli_desc *desc)
+{
+	char why[OLI_WHY_MAX];
+	struct oli_machine *m;
+
+	if (place_try_with(type, desc, &m, why))
 		fail_msg("no machine: %s", why);
 	return m;
 }

@@ -40,4 +40,9 @@ static inline struct place_root *place_root(struct oli_machine *m)
 u32 place_fds(void);
 u32 place_files(const char *dir, const char *prefix);
 
+/* As place_try() with parts of which one is physical memory, and a machine of one's own sort. */
+int place_try_with(const char *type, const struct oli_desc *desc, struct oli_machine **m,
+		   char *why);
+struct oli_machine *place_open_with(const char *type, const struct oli_desc *desc);
+
 #endif

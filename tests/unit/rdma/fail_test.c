@@ -71,7 +71,7 @@ static void test_rnr_for_ever(void **state)
 {
 	struct pair *p = *state;
 	struct link l = rig_link;
-	u64 naks = p->a.m->shm->devices[0].rnr_naks;
+	u64 naks = p->a.m->shm->devices[p->a.ctx->dev].rnr_naks;
 
 	l.rnr_retry = 7;
 	l.min_rnr_timer = 1; /* 10 us */
@@ -79,7 +79,7 @@ static void test_rnr_for_ever(void **state)
 	post(&p->x, 1, IBV_WR_SEND, IBV_SEND_SIGNALED, 0, 8);
 	assert_int_equal(ring(&p->x), 0);
 	for (u64 until = oli_now() + 5 * OLI_NS_PER_S;
-	     p->a.m->shm->devices[0].rnr_naks < naks + 20;)
+	     p->a.m->shm->devices[p->a.ctx->dev].rnr_naks < naks + 20;)
 		assert_true(oli_now() < until);
 	expect_none(&p->a, p->x.scq);
 	post_recv(&p->y, 2, 0, 64);

@@ -64,18 +64,21 @@ static void bounds_of(struct pair *p, u64 iova, u32 seed)
 	assert_int_equal(oli_mr_reg(p->b.m, p->b.pd, &req, &mr), 0);
 	srand(seed);
 	for (u32 i = 0; i < 20000; i++) {
-		u64 start = some_start(&req), len = some_len(&req, start), addr = 0;
+		u64 start = some_start(&req), len = some_len(&req, start);
+		struct oli_list list;
 		struct oli_fail f = {0};
 		bool want = inside(start, len, &req);
-		int got = oli_mr_remote(p->b.m, p->y.qp, oli_mr_rkey(mr), start, len,
-					IBV_ACCESS_REMOTE_WRITE, &addr, &f);
+		int got;
 
+		oli_list_init(&list);
+		got = oli_mr_remote(p->b.m, p->y.qp, oli_mr_rkey(mr), start, len,
+				    IBV_ACCESS_REMOTE_WRITE, &list, &f);
 		if ((got == 0) != want)
 			fail_msg("seed %u: [0x%llx, +0x%llx) in [0x%llx, +0x%llx) is %d", seed,
 				 (unsigned long long)start, (unsigned long long)len,
 				 (unsigned long long)req.iova, (unsigned long long)req.length, got);
 		if (want)
-			assert_int_equal(addr, req.start + (start - req.iova));
+			assert_int_equal(list.piece[0].addr, req.start + (start - req.iova));
 		else
 			assert_int_equal(f.cause, OLI_CAUSE_OUT_OF_RANGE);
 	}
@@ -126,9 +129,10 @@ static void test_ends(void **state)
 static int try_remote(struct pair *p, u32 rkey, u32 access, enum oli_cause want)
 {
 	struct oli_fail f = {0};
-	u64 addr;
-	int err = oli_mr_remote(p->b.m, p->y.qp, rkey, there(p, 0), 8, access, &addr, &f);
+	struct oli_list list = {0};
+	int err = oli_mr_remote(p->b.m, p->y.qp, rkey, there(p, 0), 8, access, &list, &f);
 
+	assert_int_equal(list.n, !err);
 	assert_int_equal(f.cause, want);
 	return err;
 }
@@ -139,13 +143,13 @@ static void test_wrong_domain(void **state)
 	struct oli_pd *other;
 	struct oli_mr *mr;
 	struct oli_fail f = {0};
-	u64 addr;
+	struct oli_list list = {0};
 
 	assert_int_equal(oli_pd_alloc(p->b.m, p->b.ctx, &other), 0);
 	mr = node_reg(&p->b, other, there(p, 0), 4096, ALL_ACCESS);
 	assert_int_equal(try_remote(p, oli_mr_rkey(mr), IBV_ACCESS_REMOTE_READ, OLI_CAUSE_WRONG_PD),
 			 -EACCES);
-	assert_int_equal(oli_mr_local(p->b.m, p->y.qp, oli_mr_lkey(mr), there(p, 0), 8, 0, &addr, &f),
+	assert_int_equal(oli_mr_local(p->b.m, p->y.qp, oli_mr_lkey(mr), there(p, 0), 8, 0, &list, &f),
 			 -EACCES);
 	assert_int_equal(f.cause, OLI_CAUSE_WRONG_PD);
 }
@@ -376,15 +380,15 @@ static void test_window_2(void **state)
 	struct ib_uverbs_wc wc;
 	struct oli_mr *mw;
 	struct oli_fail f = {0};
+	struct oli_list list = {0};
 	struct end other;
-	u64 addr;
 
 	assert_int_equal(oli_mw_alloc(p->b.m, p->b.pd, IBV_MW_TYPE_2, &mw), 0);
 	bind_ok(p, mw, there(p, 0), 64, IBV_ACCESS_REMOTE_READ);
 	assert_int_equal(try_remote(p, oli_mr_rkey(mw), IBV_ACCESS_REMOTE_READ, OLI_CAUSE_NONE), 0);
 	end_open(&other, &p->b, IBV_QPT_RC, false);
 	assert_int_equal(oli_mr_remote(p->b.m, other.qp, oli_mr_rkey(mw), there(p, 0), 8,
-				       IBV_ACCESS_REMOTE_READ, &addr, &f),
+				       IBV_ACCESS_REMOTE_READ, &list, &f),
 			 -EACCES);
 	assert_int_equal(f.cause, OLI_CAUSE_UNBOUND);
 	post_inv(&p->y, 2, IBV_WR_LOCAL_INV, oli_mr_rkey(mw));

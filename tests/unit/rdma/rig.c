@@ -16,6 +16,8 @@
 const struct link rig_link = {
 	.timeout = 12, .retry_cnt = 1, .rnr_retry = 0, .min_rnr_timer = 1, .access = ALL_ACCESS};
 
+const char *rig_device, *rig_type;
+
 static char dir[64];
 static pid_t dir_owner;
 
@@ -47,9 +49,20 @@ const char *rig_dir(void)
 
 /* ---- nodes ---- */
 
+static u32 device_index(struct oli_machine *m)
+{
+	const char *name = rig_device ? rig_device : getenv("RIG_DEVICE");
+
+	for (u32 i = 0; i < m->shm->nr_devices; i++)
+		if (!strcmp(m->shm->devices[i].name, name ? name : "rxe0"))
+			return i;
+	fail_msg("the machine has no %s", name);
+	return 0;
+}
+
 void node_open(struct node *n)
 {
-	struct oli_machine_opts opts = {.name = rig_dir()};
+	struct oli_machine_opts opts = {.name = rig_dir(), .type = rig_type};
 	char why[OLI_WHY_MAX] = "";
 
 	memset(n, 0, sizeof(*n));
@@ -57,7 +70,7 @@ void node_open(struct node *n)
 		fail_msg("no machine: %s", why);
 	n->buf = mmap(NULL, BUF_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(n->buf, MAP_FAILED);
-	assert_int_equal(oli_ctx_create(n->m, 0, &n->ctx), 0);
+	assert_int_equal(oli_ctx_create(n->m, device_index(n->m), &n->ctx), 0);
 	assert_int_equal(oli_async_create(n->m, n->ctx, &n->async_fd), 0);
 	assert_int_equal(oli_chan_create(n->m, n->ctx, &n->chan, &n->chan_fd), 0);
 	assert_int_equal(oli_pd_alloc(n->m, n->ctx, &n->pd), 0);

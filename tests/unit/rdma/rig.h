@@ -57,6 +57,13 @@ struct pair {
 	struct end x, y; /* of a and b */
 };
 
+/*
+ * The device that nodes are opened on, and the type of machine that the first one makes.
+ * From the environment, so that the same tests run on each: RIG_DEVICE, OLIO_MACHINE_TYPE.
+ */
+extern const char *rig_device; /* NULL: $RIG_DEVICE, else "rxe0" */
+extern const char *rig_type;
+
 /* A directory for machines of this process; removed at exit. */
 const char *rig_dir(void);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "rdma/rdma.h"
@@ -53,6 +54,16 @@ static void fake_gid(struct oli_gid_entry *g, u8 last, int dev)
 	snprintf(g->netdev, sizeof(g->netdev), "eth%d", dev);
 }
 
+/* Show the program these devices: as OLIO_DEVICE, NULL for unset. */
+static void fake_show(const char *names)
+{
+	if (names)
+		setenv("OLIO_DEVICE", names, 1);
+	else
+		unsetenv("OLIO_DEVICE");
+	oli_visible_forget();
+}
+
 static void fake_init(void)
 {
 	static const u8 guid[8] = {2, 0x11, 0x22, 0xff, 0xfe, 0x33, 0x44, 0x55};
@@ -69,6 +80,7 @@ static void fake_init(void)
 		fake_gid(&d->gids[1], (u8)(0x20 + i), i);
 	}
 	fake_absent = false;
+	fake_show("all");
 }
 
 #endif

@@ -190,6 +190,28 @@ static void devices_dumped(void **state)
 	assert_int_equal(reply(2)->nlmsg_flags, NLM_F_MULTI);
 }
 
+/* A device that the program is not shown is not in the list, and has no number. */
+static void hidden_devices(void **state)
+{
+	struct request r;
+
+	(void)state;
+	for (u32 shown = 0; shown < 2; shown++) {
+		fake_show(shown ? "rxe1" : NULL);
+		begin(&r, RDMA_NLDEV_CMD_GET, NLM_F_DUMP);
+		assert_int_equal(ask(&r), 0);
+		assert_int_equal(got.nr, 2);
+		assert_int_equal(find_u32(0, RDMA_NLDEV_ATTR_DEV_INDEX), shown + 1);
+		begin(&r, RDMA_NLDEV_CMD_GET, 0);
+		attr_u32(&r, RDMA_NLDEV_ATTR_DEV_INDEX, shown + 1);
+		assert_int_equal(ask(&r), 0);
+		begin(&r, RDMA_NLDEV_CMD_GET, 0);
+		attr_u32(&r, RDMA_NLDEV_ATTR_DEV_INDEX, 2 - shown);
+		assert_int_equal(ask(&r), 0);
+		expect_error(-EINVAL);
+	}
+}
+
 static void one_device(void **state)
 {
 	struct request r;
@@ -450,6 +472,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(devices_dumped),
+		TEST(hidden_devices),
 		TEST(one_device),
 		TEST(no_such_device),
 		TEST(uverbs_node),

@@ -40,6 +40,9 @@ static int teardown(void **state)
 	return system(cmd);
 }
 
+/* The tree of both devices. */
+#define SYS "sys.3"
+
 /* ---- classification ---- */
 
 static void expect_kind(const char *path, enum oli_path_kind kind)
@@ -53,12 +56,13 @@ static void expect_kind(const char *path, enum oli_path_kind kind)
 
 static void expect_real(const char *path, enum oli_path_kind kind, const char *below)
 {
-	char want[600];
+	char want[600], name[OLI_SYS_NAME];
 	struct oli_path p;
 
+	oli_sys_name(&fake, name);
 	expect_kind(path, kind);
 	oli_path_classify(path, &p);
-	snprintf(want, sizeof(want), "%s%s", fake.dir, below);
+	snprintf(want, sizeof(want), "%s/%s%s", fake.dir, name, below + strlen("/sys"));
 	assert_string_equal(p.real, want);
 }
 
@@ -223,25 +227,63 @@ static void tree_content(void **state)
 {
 	(void)state;
 	assert_int_equal(oli_sysfs_build(&fake), 0);
-	expect_file("sys/class/infiniband_verbs/abi_version", "6\n");
-	expect_file("sys/class/infiniband_verbs/uverbs1/ibdev", "rxe1\n");
-	expect_file("sys/class/infiniband_verbs/uverbs1/dev", "231:193\n");
-	expect_file("sys/class/infiniband_verbs/uverbs1/abi_version", "2\n");
-	expect_file("sys/class/infiniband/rxe0/node_type", "1: CA\n");
-	expect_file("sys/class/infiniband/rxe0/node_guid", "0211:22ff:fe33:4455\n");
-	expect_file("sys/class/infiniband/rxe0/fw_ver", "\n");
-	expect_file("sys/class/infiniband/rxe0/parent", "eth0\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/state", "4: ACTIVE\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/phys_state", "5: LinkUp\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/rate", "2.5 Gb/sec (1X SDR)\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/cap_mask", "0x00010000\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/link_layer", "Ethernet\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/pkeys/0", "0xffff\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/gids/1",
+	expect_file(SYS "/class/infiniband_verbs/abi_version", "6\n");
+	expect_file(SYS "/class/infiniband_verbs/uverbs1/ibdev", "rxe1\n");
+	expect_file(SYS "/class/infiniband_verbs/uverbs1/dev", "231:193\n");
+	expect_file(SYS "/class/infiniband_verbs/uverbs1/abi_version", "2\n");
+	expect_file(SYS "/class/infiniband/rxe0/node_type", "1: CA\n");
+	expect_file(SYS "/class/infiniband/rxe0/node_guid", "0211:22ff:fe33:4455\n");
+	expect_file(SYS "/class/infiniband/rxe0/fw_ver", "\n");
+	expect_file(SYS "/class/infiniband/rxe0/parent", "eth0\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/state", "4: ACTIVE\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/phys_state", "5: LinkUp\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/rate", "2.5 Gb/sec (1X SDR)\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/cap_mask", "0x00010000\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/link_layer", "Ethernet\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/pkeys/0", "0xffff\n");
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/gids/1",
 		    "fe80:0000:0000:0000:0000:0000:0000:0020\n");
-	expect_file("sys/class/infiniband/rxe0/ports/1/gid_attrs/types/1", "RoCE v2\n");
-	expect_file("sys/dev-infiniband/uverbs0", "");
-	assert_int_equal(faccessat(fake.dirfd, "sys/class/infiniband/rxe0/device", F_OK, 0), -1);
+	expect_file(SYS "/class/infiniband/rxe0/ports/1/gid_attrs/types/1", "RoCE v2\n");
+	expect_file(SYS "/dev-infiniband/uverbs0", "");
+	assert_int_equal(faccessat(fake.dirfd, SYS "/class/infiniband/rxe0/device", F_OK, 0), -1);
+}
+
+/* ---- what is shown ---- */
+
+static void expect_tree(const char *names, const char *sys, bool first, bool second)
+{
+	char path[64];
+
+	fake_show(names);
+	assert_int_equal(oli_sysfs_build(&fake), 0);
+	for (int i = 0; i < 2; i++) {
+		int want = (i ? second : first) ? 0 : -1;
+
+		snprintf(path, sizeof(path), "%s/class/infiniband/rxe%d", sys, i);
+		assert_int_equal(faccessat(fake.dirfd, path, F_OK, 0), want);
+		snprintf(path, sizeof(path), "%s/dev-infiniband/uverbs%d", sys, i);
+		assert_int_equal(faccessat(fake.dirfd, path, F_OK, 0), want);
+		assert_int_equal(oli_device_visible(&fake, (u32)i), !want);
+	}
+	assert_false(oli_device_visible(&fake, 2));
+	assert_false(oli_device_visible(&fake, 200));
+}
+
+/* Each set of devices has a tree of its own: programs of one machine may be shown different ones. */
+static void trees_of_what_is_shown(void **state)
+{
+	(void)state;
+	expect_tree(NULL, "sys", true, false);
+	expect_tree("", "sys", true, false);
+	expect_tree("rxe0", "sys", true, false);
+	expect_tree("rxe1", "sys.2", false, true);
+	expect_tree("rxe1,rxe0", "sys.3", true, true);
+	expect_tree("all", "sys.3", true, true);
+	expect_tree("rxe", "sys.0", false, false);
+	expect_tree(",rxe1,,rxe11,", "sys.2", false, true);
+	expect_kind(PORT "gids/0", OLI_PATH_SYNTH);
+	expect_kind("/sys/class/infiniband/rxe0/ports/1/gids/0", OLI_PATH_REDIRECT);
+	expect_real("/sys/class/infiniband_verbs", OLI_PATH_REDIRECT, "/sys/class/infiniband_verbs");
 }
 
 /* ---- building ---- */
@@ -264,10 +306,10 @@ static void rebuild_replaces(void **state)
 
 	(void)state;
 	assert_int_equal(oli_sysfs_build(&fake), 0);
-	old = openat(fake.dirfd, "sys", O_RDONLY | O_DIRECTORY);
+	old = openat(fake.dirfd, SYS, O_RDONLY | O_DIRECTORY);
 	fake_shm.devices[0].gids[1].valid = 0;
 	assert_int_equal(oli_sysfs_build(&fake), 0);
-	assert_int_equal(faccessat(fake.dirfd, "sys/class/infiniband/rxe0/ports/1/gids/1", F_OK, 0),
+	assert_int_equal(faccessat(fake.dirfd, SYS "/class/infiniband/rxe0/ports/1/gids/1", F_OK, 0),
 			 -1);
 	assert_int_equal(faccessat(old, "class", F_OK, 0), -1);
 	assert_int_equal(entries(fake.dir), 1);
@@ -306,7 +348,7 @@ static void failures_leave_nothing(void **state)
 	(void)state;
 	sweep(0);
 	sweep(1);
-	expect_file("sys/class/infiniband_verbs/abi_version", "6\n");
+	expect_file(SYS "/class/infiniband_verbs/abi_version", "6\n");
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -322,6 +364,7 @@ int main(void)
 		TEST(overlong_paths),
 		TEST(synthesised_content),
 		TEST(tree_content),
+		TEST(trees_of_what_is_shown),
 		TEST(rebuild_replaces),
 		TEST(leftovers_are_removed),
 		TEST(failures_leave_nothing),

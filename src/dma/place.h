@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs at places in an address space: what the three families of calls share.
+ *
+ *   piece  what one table entry call, or one bounce, can take of a run. Pieces meet
+ *          on granules
+ */
+#ifndef OLI_DMA_PLACE_H
+#define OLI_DMA_PLACE_H
+
+#include "dma/dev.h"
+
+/* Cuts a run to pieces. */
+struct oli_cut {
+	const struct olio_dev *dev;
+	struct olio_pa pa; /* what is left */
+	u64 left;
+	enum oli_how how;
+	bool bounced; /* the piece that was cut last */
+};
+
+static inline struct oli_cut oli_cut(const struct olio_dev *dev, const struct olio_run *run,
+				     enum oli_how how)
+{
+	return (struct oli_cut){.dev = dev, .pa = run->pa, .left = run->len, .how = how};
+}
+
+/* The length of the next piece, at @cut->pa before the call; 0 at the end. */
+u64 oli_cut_next(struct oli_cut *cut);
+
+/* Whole granules around [@dma, @dma + @len). */
+static inline struct olio_iova_range oli_granules(const struct olio_dev *dev, struct olio_iova dma,
+						  u64 len)
+{
+	return (struct olio_iova_range){{dma.v & ~dev->granule_mask},
+					{(dma.v + (len - 1)) | dev->granule_mask}};
+}
+
+/* Bytes of whole granules for @len bytes that begin @pa modulo the granule into the first. */
+static inline u64 oli_span(const struct olio_dev *dev, struct olio_pa pa, u64 len)
+{
+	return oli_align_up((pa.v & dev->granule_mask) + len, dev->granule_mask + 1);
+}
+
+/* An errno of iommu/domain.h as a refusal. Return: as oli_refuse(). */
+OLI_MUST_CHECK int oli_domain_refused(const struct olio_dev *dev, int err, u64 size);
+
+/*
+ * Map @run, decided to be @how, at @dma of an allocated range: pieces bounced or
+ * direct; the direct ones are the device's afterwards. No sync of the domain.
+ * *@bounced: set to true if any piece is. Return: 0; a refusal, with nothing changed.
+ */
+OLI_MUST_CHECK int oli_place(struct olio_dev *dev, struct olio_iova dma,
+			     const struct olio_run *run, enum oli_how how, enum olio_dir dir,
+			     u32 attrs, bool *bounced);
+
+/*
+ * Take [@dma, @dma + @len) out, all of which is mapped, strictly; copy bounces back and
+ * free them; give the rest to the CPU. Bounces lie in it wholly or not at all.
+ */
+void oli_unplace(struct olio_dev *dev, struct olio_iova dma, u64 len, enum olio_dir dir, u32 attrs);
+
+/*
+ * Give IOVAs back with what is mapped in them, as lazily as the machine allows. Return: 0;
+ * -ENOENT not exactly an allocated range: nothing was changed.
+ */
+OLI_MUST_CHECK int oli_give_range(struct olio_dev *dev, struct olio_iova start, u64 size);
+/* The same for a range in which nothing is mapped, and so nothing to be forgotten. */
+void oli_give_empty(struct olio_dev *dev, struct olio_iova start, u64 size);
+
+/*
+ * The contiguous memory at @dma: *@pa, and *@len, at most what it was, shorter if the
+ * entry or the bounce ends before. *@copy: it is in a bounce, of which @pa is a byte.
+ * @dma is not trusted. Return: false: nothing is mapped there.
+ */
+OLI_MUST_CHECK bool oli_at(struct olio_dev *dev, struct olio_iova dma, struct olio_pa *pa, u64 *len,
+			   bool *copy);
+
+/* A piece on its way out. */
+struct oli_taken {
+	struct olio_pa pa;
+	u64 len;
+	bool copy;
+};
+
+/* The device has forgotten it: copy back and free, or give it to the CPU. */
+void oli_give_back(struct olio_dev *dev, const struct oli_taken *t, enum olio_dir dir, u32 attrs);
+
+/* One piece of a sync call: memory or copy at @pa. */
+void oli_sync_piece(struct olio_dev *dev, struct olio_pa pa, u64 len, bool copy, enum olio_dir dir,
+		    bool for_cpu);
+/*
+ * Ownership of [@dma, @dma + @len) of the address space or the offset. Return: 0;
+ * not-mapped, with nothing done.
+ */
+OLI_MUST_CHECK int oli_sync_range(struct olio_dev *dev, struct olio_iova dma, u64 len,
+				  enum olio_dir dir, bool for_cpu);
+
+/* Do [@dma, @dma + @len) not fit into one segment of the device? Refuse. */
+OLI_MUST_CHECK int oli_segment_check(const struct olio_dev *dev, u64 dma, u64 len);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* ../bus/rig.h with the mapping core, and with more than one process. */
+#ifndef OLI_TESTS_UNIT_DMA_LAB_H
+#define OLI_TESTS_UNIT_DMA_LAB_H
+
+#include "../bus/rig.h"
+#include "dma/dev.h"
+
+/* As rig_open(); rig_close() ends it. */
+struct oli_machine *lab_open(const struct oli_desc *desc);
+/* Attach to it, in a child. */
+struct oli_machine *lab_attach(void);
+/* Open a device of it, or fail the test. */
+struct olio_dev *lab_dev(struct oli_machine *m, const char *name);
+/* Memory of this process, page-aligned, and its pin. */
+u8 *lab_pages(u64 len);
+struct olio_mem *lab_pin(struct oli_machine *m, void *p, u64 len);
+
+#endif
