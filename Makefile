@@ -8,6 +8,8 @@ FUZZ       ?= build-fuzz
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 FUZZ_TIME  ?= 60
+# Each of the five targets gets its share, and never 0, which would be for ever.
+FUZZ_SHARE  = $(shell expr $(FUZZ_TIME) / 5 + 1)
 WERROR     := $(if $(filter true 1,$(CI)),-Dwerror=true)
 
 .PHONY: all build demo check bench fuzz install deps clean
@@ -35,9 +37,13 @@ bench: build
 
 fuzz: deps
 	@[ -f $(FUZZ)/build.ninja ] || CC=clang meson setup $(FUZZ) -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
-	@ninja -C $(FUZZ) --quiet tests/command_fuzz
-	@mkdir -p $(FUZZ)/corpus
-	$(FUZZ)/tests/command_fuzz -max_total_time=$(FUZZ_TIME) $(FUZZ)/corpus tests/fuzz/corpus/command
+	@ninja -C $(FUZZ) --quiet tests/command_fuzz tests/dma_fuzz tests/iova_fuzz tests/yaml_fuzz tests/model/pt_fuzz
+	@mkdir -p $(FUZZ)/corpus/command $(FUZZ)/corpus/dma $(FUZZ)/corpus/iova $(FUZZ)/corpus/pt $(FUZZ)/corpus/yaml
+	$(FUZZ)/tests/command_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/command tests/fuzz/corpus/command
+	$(FUZZ)/tests/dma_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/dma
+	$(FUZZ)/tests/iova_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/iova tests/fuzz/corpus/iova
+	$(FUZZ)/tests/yaml_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/yaml examples/machines
+	$(FUZZ)/tests/model/pt_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/pt tests/fuzz/corpus/pt
 
 install: build
 	@meson configure $(BUILD) --prefix=$(PREFIX) && ninja -C $(BUILD) --quiet

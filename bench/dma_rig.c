@@ -29,7 +29,7 @@ void rig_open(struct rig *r, const struct rig_opts *o)
 		die("no machine type pc", err);
 	desc.linear = o->linear;
 	desc.checker = o->check ? desc.checker : 0;
-	desc.iotlb_entries = 8192;
+	desc.iotlb_entries = 4096;
 	if (o->lazy)
 		desc.iommu = OLI_IOMMU_LAZY;
 	snprintf(name, sizeof(name), "bench-dma-%d", (int)getpid());

@@ -70,7 +70,8 @@ static struct olio_map *map(struct olio_machine *m, struct olio_dev *dev, char *
 
 int main(int argc, char **argv)
 {
-	char *memory = aligned_alloc(4096, 3 * SIZE), *from = memory + 256, *to = memory + 2 * SIZE - 512;
+	char *memory = aligned_alloc(4096, 3 * SIZE), *from = memory + 256,
+	     *to = memory + 2 * SIZE - 512;
 	struct olio_misuse_info misuse = {.size = sizeof(misuse)};
 	struct olio_mem *from_mem, *to_mem;
 	struct olio_map *from_map, *to_map;
@@ -96,8 +97,8 @@ int main(int argc, char **argv)
 	olio_map_unmap(from_map);
 
 	printf("the copy is %s; ", memcmp(from, to, SIZE) ? "wrong" : "right");
-	printf("the device is %s\n", olio_dev_is_coherent(dev, &reason) ? "coherent"
-									 : olio_reason_name(reason));
+	printf("the device is %s\n",
+	       olio_dev_is_coherent(dev, &reason) ? "coherent" : olio_reason_name(reason));
 	while (olio_next_misuse(m, &seq, &misuse) == 1)
 		printf("misuse: %s: %s\n", misuse.name, misuse.text);
 	n = (size_t)memcmp(from, to, SIZE) | seq;

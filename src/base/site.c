@@ -25,7 +25,7 @@
 
 #include "base/site.h"
 
-#define CACHED 256 /* power of two */
+#define CACHED	  256 /* power of two */
 #define NAME_SIZE 96
 
 /* X(function): what is used of libdw. */
@@ -106,8 +106,7 @@ static bool by_debuginfo(Dwfl *session, u64 at, char *text, size_t size)
 	Dwfl_Line *line;
 	int number = 0;
 
-	if (dw.dwfl_linux_proc_report(session, getpid()) ||
-	    dw.dwfl_report_end(session, NULL, NULL))
+	if (dw.dwfl_linux_proc_report(session, getpid()) || dw.dwfl_report_end(session, NULL, NULL))
 		return false;
 	module = dw.dwfl_addrmodule(session, at);
 	line = module ? dw.dwfl_module_getsrc(module, at) : NULL;

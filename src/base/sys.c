@@ -89,16 +89,17 @@ int oli_sys_gettid(void)
 	return (int)CALL(SYS_gettid);
 }
 
+/* The last argument goes by the stack, where an int would leave the upper half to chance. */
 ssize_t oli_sys_vm_read(pid_t pid, const struct iovec *local, size_t nlocal,
 			const struct iovec *remote, size_t nremote)
 {
-	return CALL(SYS_process_vm_readv, pid, local, nlocal, remote, nremote, 0);
+	return CALL(SYS_process_vm_readv, pid, local, nlocal, remote, nremote, 0ul);
 }
 
 ssize_t oli_sys_vm_write(pid_t pid, const struct iovec *local, size_t nlocal,
 			 const struct iovec *remote, size_t nremote)
 {
-	return CALL(SYS_process_vm_writev, pid, local, nlocal, remote, nremote, 0);
+	return CALL(SYS_process_vm_writev, pid, local, nlocal, remote, nremote, 0ul);
 }
 
 void (*oli_fd_guard_hook)(int fd, bool on);

@@ -50,7 +50,8 @@ static int find_word(const struct word *words, const char *option, const char *n
 		at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s", at ? ", " : "",
 				       words->name);
 	}
-	cli_error("option '--%s' takes %s, not '%.*s'", option, known, (int)(len < 64 ? len : 64), name);
+	cli_error("option '--%s' takes %s, not '%.*s'", option, known, (int)(len < 64 ? len : 64),
+		  name);
 	return -1;
 }
 
@@ -142,7 +143,8 @@ static int parse(const struct command *cmd, int argc, char **argv, struct option
 		return LAUNCH_OVER(CLI_USAGE);
 	}
 	if (optind == argc || argc - optind > MAX_PIECES) {
-		cli_error("'olio map' needs 1 to %d pieces of memory; see 'olio help map'", MAX_PIECES);
+		cli_error("'olio map' needs 1 to %d pieces of memory; see 'olio help map'",
+			  MAX_PIECES);
 		return LAUNCH_OVER(CLI_USAGE);
 	}
 	return 0;
@@ -159,8 +161,8 @@ static int no_device(struct job *job, const char *name)
 
 	while (olio_next_node(job->machine, &pos, &n) == 1 && at < sizeof(known)) {
 		if (strcmp(n.kind, "endpoint") == 0 || strcmp(n.kind, "platform") == 0)
-			at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s", at ? ", " : "",
-					       n.name);
+			at += (size_t)snprintf(known + at, sizeof(known) - at, "%s%s",
+					       at ? ", " : "", n.name);
 	}
 	cli_error("no device '%s' on this machine; it has: %s", name, *known ? known : "none");
 	return CLI_USAGE;

@@ -16,14 +16,14 @@
 #define MAX_PIECES 64
 
 struct piece {
-	const char *text;     /* as it was given */
+	const char *text; /* as it was given */
 	struct olio_mem *mem;
 	struct olio_dev *provider; /* of a BAR */
-	void *area;           /* what was mapped for it in this process */
+	void *area; /* what was mapped for it in this process */
 	uint64_t area_len;
-	uint64_t len;         /* of the memory itself */
-	uint64_t offset;      /* in the whole list */
-	char note[64];        /* "2 MiB pages", "no huge pages here: ordinary ones" */
+	uint64_t len; /* of the memory itself */
+	uint64_t offset; /* in the whole list */
+	char note[64]; /* "2 MiB pages", "no huge pages here: ordinary ones" */
 };
 
 struct job {

@@ -27,16 +27,19 @@
 #include "map.h"
 #include "topo.h"
 
-#define WIDTH 1200.0
-#define LEFT 130.0
-#define RIGHT 20.0
-#define BAND 34.0 /* height */
-#define TOP 92.0
-#define STEP 150.0 /* from band to band */
-#define LEAST 18.0
-#define GAP 6.0
-#define MOST 40 /* strips */
-#define CHAR 6.4 /* width of a letter at 11 px */
+#define WIDTH	     1200.0
+#define LEFT	     130.0
+#define RIGHT	     20.0
+#define BAND	     34.0 /* height */
+#define TOP	     92.0
+#define STEP	     150.0 /* from band to band */
+#define LEAST	     18.0
+#define GAP	     6.0
+#define MOST	     40 /* strips */
+#define LINE	     17.0
+#define LONG_LIST    12 /* pieces */
+#define LIST_COLUMNS 4
+#define CHAR	     6.4 /* width of a letter at 11 px */
 
 struct strip {
 	size_t piece; /* index */
@@ -53,7 +56,7 @@ struct drawing {
 	FILE *f;
 	struct strip *strip;
 	size_t n;
-	double unit; /* pixels a byte, beyond LEAST */
+	double gap;
 };
 
 static const char *const fill[] = {"#9ecae1", "#c6b8dd", "#a8ddb5", "#fdd0a2"}; /* by kind */
@@ -82,7 +85,8 @@ static size_t count_atoms(const struct job *job)
 	return n;
 }
 
-static bool belongs(const struct job *job, const struct strip *s, const struct olio_piece *p, size_t most)
+static bool belongs(const struct job *job, const struct strip *s, const struct olio_piece *p,
+		    size_t most)
 {
 	return s->piece == piece_of(job, p->offset) && s->kind == p->kind && s->how == p->how &&
 	       s->dma + s->len == p->dma.v && s->atoms < most;
@@ -113,8 +117,14 @@ static void make_strips(struct drawing *d, size_t most)
 			continue;
 		}
 		d->strip[d->n++] = (struct strip){
-			.piece = piece_of(job, p.offset), .offset = p.offset, .len = p.len,
-			.pa = p.pa.v, .dma = p.dma.v, .kind = p.kind, .how = p.how, .atoms = 1,
+			.piece = piece_of(job, p.offset),
+			.offset = p.offset,
+			.len = p.len,
+			.pa = p.pa.v,
+			.dma = p.dma.v,
+			.kind = p.kind,
+			.how = p.how,
+			.atoms = 1,
 			.whole = true,
 		};
 	}
@@ -139,14 +149,16 @@ static int collect(struct drawing *d)
 
 static int by_pa(const void *a, const void *b)
 {
-	const struct strip *x = *(const struct strip *const *)a, *y = *(const struct strip *const *)b;
+	const struct strip *x = *(const struct strip *const *)a,
+			   *y = *(const struct strip *const *)b;
 
 	return x->pa < y->pa ? -1 : x->pa > y->pa;
 }
 
 static int by_dma(const void *a, const void *b)
 {
-	const struct strip *x = *(const struct strip *const *)a, *y = *(const struct strip *const *)b;
+	const struct strip *x = *(const struct strip *const *)a,
+			   *y = *(const struct strip *const *)b;
 
 	return x->dma < y->dma ? -1 : x->dma > y->dma;
 }
@@ -160,16 +172,24 @@ static bool follows(int band, const struct strip *a, const struct strip *b)
 	return a->dma + a->len == b->dma;
 }
 
-/* All strips get their width: the least, and a share of what is left. */
+/*
+ * All strips get their width: the least, and a share of what is left. If there are too
+ * many for that, less than the least.
+ */
 static void set_widths(struct drawing *d)
 {
-	double room = WIDTH - LEFT - RIGHT - (double)d->n * (LEAST + GAP);
+	double space = WIDTH - LEFT - RIGHT, least = LEAST, room;
 	double total = (double)d->job->len;
 
-	if (room < 0)
+	d->gap = GAP;
+	room = space - (double)d->n * (least + d->gap);
+	if (room < 0) {
+		least *= space / (space - room);
+		d->gap *= space / (space - room);
 		room = 0;
+	}
 	for (size_t i = 0; i < d->n; i++)
-		d->strip[i].w = LEAST + room * (double)d->strip[i].len / total;
+		d->strip[i].w = least + room * (double)d->strip[i].len / total;
 }
 
 static void place(struct drawing *d, struct strip **order, int band)
@@ -178,7 +198,7 @@ static void place(struct drawing *d, struct strip **order, int band)
 
 	for (size_t i = 0; i < d->n; i++) {
 		if (i && !follows(band, order[i - 1], order[i]))
-			x += GAP;
+			x += d->gap;
 		order[i]->x[band] = x;
 		x += order[i]->w;
 	}
@@ -222,8 +242,8 @@ static void put_ribbon(const struct drawing *d, const struct strip *s, int band)
 		"<path d=\"M%.1f %.1f C%.1f %.1f %.1f %.1f %.1f %.1f L%.1f %.1f C%.1f %.1f %.1f %.1f "
 		"%.1f %.1f Z\" fill=\"%s\" fill-opacity=\"0.45\" stroke=\"%s\" stroke-opacity=\"0.5\" "
 		"stroke-width=\"0.7\"%s/>\n",
-		a, y0, a, mid, b, mid, b, y1, b + s->w, y1, b + s->w, mid, a + s->w, mid, a + s->w, y0,
-		fill[s->kind & 3], stroke[s->how & 3],
+		a, y0, a, mid, b, mid, b, y1, b + s->w, y1, b + s->w, mid, a + s->w, mid, a + s->w,
+		y0, fill[s->kind & 3], stroke[s->how & 3],
 		s->how == OLIO_PIECE_BOUNCED && band == 1 ? " stroke-dasharray=\"4 3\"" : "");
 }
 
@@ -236,11 +256,13 @@ static void put_box(const struct drawing *d, const struct strip *s, int band)
 		", %s</title><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" "
 		"stroke=\"%s\" stroke-width=\"1.4\"%s/>\n",
 		s->piece + 1, s->offset, size_text(s->len, size), s->pa,
-		s->whole ? "" : " and others", s->dma, how_text[s->how & 3], s->x[band], band_y(band),
-		s->w, BAND, fill[s->kind & 3], stroke[s->how & 3],
+		s->whole ? "" : " and others", s->dma, how_text[s->how & 3], s->x[band],
+		band_y(band), s->w, BAND, fill[s->kind & 3], stroke[s->how & 3],
 		s->how == OLIO_PIECE_BOUNCED && band == 2 ? " stroke-dasharray=\"4 3\"" : "");
-	fprintf(d->f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%zu</text></g>\n",
-		s->x[band] + s->w / 2, band_y(band) + BAND / 2 + 4, s->piece + 1);
+	if (s->w > CHAR * (s->piece < 9 ? 1.5 : 2.5))
+		fprintf(d->f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%zu</text>",
+			s->x[band] + s->w / 2, band_y(band) + BAND / 2 + 4, s->piece + 1);
+	fputs("</g>\n", d->f);
 }
 
 /* Addresses where a row of strips begins, as far as there is room. */
@@ -254,24 +276,27 @@ static void put_addresses(const struct drawing *d, struct strip *const *order, i
 
 		if (i && follows(band, order[i - 1], order[i]))
 			continue;
-		snprintf(text, sizeof(text), "0x%" PRIx64, band == 1 ? order[i]->pa : order[i]->dma);
+		snprintf(text, sizeof(text), "0x%" PRIx64,
+			 band == 1 ? order[i]->pa : order[i]->dma);
 		w = CHAR * (double)strlen(text);
 		if (order[i]->x[band] < free_from || order[i]->x[band] + w > WIDTH - 2)
 			continue;
 		free_from = order[i]->x[band] + w + 14;
 		/* Ribbons end at the physical band's upper side: the address stands on white. */
 		if (band == 1)
-			fprintf(d->f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"13\" "
-				      "fill=\"#fff\" fill-opacity=\"0.85\"/>\n",
+			fprintf(d->f,
+				"<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"13\" "
+				"fill=\"#fff\" fill-opacity=\"0.85\"/>\n",
 				order[i]->x[band] - 1, y - 10, w + 2);
 		put_label(d->f, order[i]->x[band], y, "start", text);
 	}
 }
 
-static void put_band(const struct drawing *d, struct strip *const *order, int band, const char *title,
-		     const char *below)
+static void put_band(const struct drawing *d, struct strip *const *order, int band,
+		     const char *title, const char *below)
 {
-	fprintf(d->f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" font-weight=\"bold\">%s</text>\n",
+	fprintf(d->f,
+		"<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" font-weight=\"bold\">%s</text>\n",
 		LEFT - 12, band_y(band) + BAND / 2, title);
 	put_label(d->f, LEFT - 12, band_y(band) + BAND / 2 + 14, "end", below);
 	for (size_t i = 0; i < d->n; i++)
@@ -280,35 +305,51 @@ static void put_band(const struct drawing *d, struct strip *const *order, int ba
 		put_addresses(d, order, band);
 }
 
-/* What the numbers and colours mean. Return: the y below it. */
-static double put_legend(const struct drawing *d, double y)
+/* Lines of the list of pieces, which has columns if it is long. */
+static size_t list_lines(const struct job *job)
 {
-	double x = LEFT;
+	return job->n > LONG_LIST ? (job->n + LIST_COLUMNS - 1) / LIST_COLUMNS : job->n;
+}
 
-	for (uint32_t kind = 0; kind < 4; kind++, x += 110) {
-		fprintf(d->f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"14\" height=\"14\" fill=\"%s\" "
-			      "stroke=\"#555\"/>\n", x, y - 11, fill[kind]);
-		put_label(d->f, x + 20, y, "start", olio_mem_kind_name((enum olio_mem_kind)kind));
-	}
-	for (uint32_t how = 0; how < 4; how++, x += 160) {
-		fprintf(d->f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"14\" height=\"14\" fill=\"none\" "
-			      "stroke=\"%s\" stroke-width=\"2\"%s/>\n", x, y - 11, stroke[how],
-			how == OLIO_PIECE_BOUNCED ? " stroke-dasharray=\"4 3\"" : "");
-		put_label(d->f, x + 20, y, "start", how_text[how]);
-	}
-	y += 26;
-	for (size_t i = 0; i < d->job->n; i++, y += 17) {
+static void put_list(const struct drawing *d, double y)
+{
+	size_t lines = list_lines(d->job);
+
+	for (size_t i = 0; i < d->job->n; i++) {
 		const struct piece *p = &d->job->piece[i];
 		char line[300], size[32];
 		size_t runs;
 
 		olio_mem_runs(p->mem, &runs);
-		snprintf(line, sizeof(line), "%zu  %.120s: %s in %zu run%s%s%s", i + 1, p->text,
-			 size_text(p->len, size), runs, runs == 1 ? "" : "s", *p->note ? ", " : "",
-			 p->note);
-		put_label(d->f, LEFT, y, "start", line);
+		snprintf(line, sizeof(line), "%zu  %.*s: %s in %zu run%s%s%s", i + 1,
+			 lines < d->job->n ? 24 : 110, p->text, size_text(p->len, size), runs,
+			 runs == 1 ? "" : "s", *p->note && lines == d->job->n ? ", " : "",
+			 lines == d->job->n ? p->note : "");
+		put_label(d->f, LEFT + (double)(i / lines) * (WIDTH - LEFT) / LIST_COLUMNS,
+			  y + LINE * (double)(i % lines), "start", line);
 	}
-	return y;
+}
+
+/* What the colours mean. */
+static void put_legend(const struct drawing *d, double y)
+{
+	double x = LEFT;
+
+	for (uint32_t kind = 0; kind < 4; kind++, x += 110) {
+		fprintf(d->f,
+			"<rect x=\"%.1f\" y=\"%.1f\" width=\"14\" height=\"14\" fill=\"%s\" "
+			"stroke=\"#555\"/>\n",
+			x, y - 11, fill[kind]);
+		put_label(d->f, x + 20, y, "start", olio_mem_kind_name((enum olio_mem_kind)kind));
+	}
+	for (uint32_t how = 0; how < 4; how++, x += 160) {
+		fprintf(d->f,
+			"<rect x=\"%.1f\" y=\"%.1f\" width=\"14\" height=\"14\" fill=\"none\" "
+			"stroke=\"%s\" stroke-width=\"2\"%s/>\n",
+			x, y - 11, stroke[how],
+			how == OLIO_PIECE_BOUNCED ? " stroke-dasharray=\"4 3\"" : "");
+		put_label(d->f, x + 20, y, "start", how_text[how]);
+	}
 }
 
 static void put_title(const struct drawing *d)
@@ -324,19 +365,21 @@ static void put_title(const struct drawing *d)
 	put_text(d->f, line);
 	fputs("</text>\n", d->f);
 	if (count_atoms(job) > d->n)
-		put_label(d->f, LEFT, 54, "start",
-			  "A box can stand for several pages that are scattered in physical memory.");
+		put_label(
+			d->f, LEFT, 54, "start",
+			"A box can stand for several pages that are scattered in physical memory.");
 }
 
 static void draw(struct drawing *d, struct strip **order)
 {
-	double height = band_y(2) + BAND + 90 + 17.0 * (double)d->job->n;
+	double height = band_y(2) + BAND + 90 + LINE * (double)list_lines(d->job);
 
 	fprintf(d->f,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
 		"viewBox=\"0 0 %.0f %.0f\" font-family=\"DejaVu Sans, Arial, sans-serif\" "
 		"font-size=\"11\" fill=\"#222\">\n<rect width=\"100%%\" height=\"100%%\" "
-		"fill=\"#ffffff\"/>\n", WIDTH, height, WIDTH, height);
+		"fill=\"#ffffff\"/>\n",
+		WIDTH, height, WIDTH, height);
 	put_title(d);
 	set_widths(d);
 	for (size_t i = 0; i < d->n; i++)
@@ -355,6 +398,7 @@ static void draw(struct drawing *d, struct strip **order)
 	put_band(d, order, 1, "physical", "frames and BARs");
 	put_band(d, order, 0, "program", "in list order");
 	put_legend(d, band_y(2) + BAND + 46);
+	put_list(d, band_y(2) + BAND + 72);
 	fputs("</svg>\n", d->f);
 }
 

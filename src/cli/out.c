@@ -71,7 +71,8 @@ int cli_machine_open(const char *name, bool create, const char *type, struct oli
 
 	if (path || !name)
 		ret = create ? olio_machine_open_type(path, type, out, why, sizeof(why))
-			     : olio_machine_open(path, OLIO_MACHINE_NO_CREATE, out, why, sizeof(why));
+			     : olio_machine_open(path, OLIO_MACHINE_NO_CREATE, out, why,
+						 sizeof(why));
 	free(path);
 	if (ret == 0)
 		return CLI_OK;

@@ -18,8 +18,8 @@
 
 #include "map.h"
 
-#define PAGE 4096ull
-#define HUGE (2ull << 20)
+#define PAGE	4096ull
+#define HUGE	(2ull << 20)
 #define LONGEST (1ull << 30)
 
 /* A place in memory or in a file: how much, from where. */
@@ -285,8 +285,8 @@ static const struct {
 	const char *name;
 	int (*make)(struct job *job, struct piece *p, const char *args);
 } kinds[] = {
-	{"anon:", make_anon}, {"huge:", make_huge},       {"file:", make_file},
-	{"memfd:", make_memfd}, {"bar:", make_bar}, {"shared:", make_shared},
+	{"anon:", make_anon},	    {"huge:", make_huge}, {"file:", make_file},
+	{"memfd:", make_memfd},	    {"bar:", make_bar},	  {"shared:", make_shared},
 	{"private:", make_private},
 };
 

@@ -22,7 +22,7 @@
 
 #include "cli.h"
 
-#define PRELOAD "libolio-preload.so"
+#define PRELOAD	      "libolio-preload.so"
 #define RECORDS_SHOWN 20
 
 int launch_parse(const struct command *cmd, int argc, char **argv, struct launch *l)
@@ -137,8 +137,7 @@ static int set_environment(const struct session *s, const struct launch *l)
 	if (ret)
 		return ret;
 	if (setenv("OLIO_MACHINE", olio_machine_dir(s->machine), 1) ||
-	    setenv("OLIO_RUN", s->run, 1) ||
-	    (l->device && setenv("OLIO_DEVICE", l->device, 1))) {
+	    setenv("OLIO_RUN", s->run, 1) || (l->device && setenv("OLIO_DEVICE", l->device, 1))) {
 		cli_error("no memory for the environment");
 		return CLI_FAILED;
 	}

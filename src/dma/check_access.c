@@ -50,8 +50,9 @@ static void track_check(const struct access *a, struct oli_track *t, u64 dma, u6
 			     "%s %s " RANGE ", which was linked but not synchronised",
 			     dev->node->name, verb(a), dma, len);
 	if (!(t->dir & (a->write ? OLIO_FROM_DEVICE : OLIO_TO_DEVICE)))
-		oli_say_once(t, 22, a->site, t->site, "%s %s " RANGE ", which is mapped for %s only",
-			     dev->node->name, verb(a), dma, len, a->write ? "reading" : "writing");
+		oli_say_once(t, 22, a->site, t->site,
+			     "%s %s " RANGE ", which is mapped for %s only", dev->node->name,
+			     verb(a), dma, len, a->write ? "reading" : "writing");
 	if (last > dev->mask)
 		oli_say_once(t, 17, a->site, t->site,
 			     RANGE " does not fit the mask 0x%" PRIx64 " of %s", t->dma, t->len,
@@ -103,15 +104,14 @@ static unsigned int beside(const struct access *a, struct oli_track **out)
 	u32 pos = 0;
 
 	t = mask ? oli_shelf_next(&a->dev->check->by_dma, first, last - first + 1, &pos) : NULL;
-	if (t && (!a->err || a->write)) {
+	if (t) {
 		*out = t;
 		return 21;
 	}
-	t = first && !a->write && mask ? oli_shelf_find(&a->dev->check->by_dma, first - 1) : NULL;
-	if (!t && mask && !a->write && first > mask) {
-		pos = 0;
+	/* Or in the granule before. */
+	pos = 0;
+	if (mask && !a->write && first > mask)
 		t = oli_shelf_next(&a->dev->check->by_dma, first - mask - 1, mask + 1, &pos);
-	}
 	*out = t;
 	return t ? 24 : 0;
 }
@@ -149,8 +149,8 @@ static bool after_unmap(const struct access *a, const struct oli_grave *g)
 			   a->dev->node->name, verb(a), a->dma, a->len, ended, heir);
 	} else {
 		oli_misuse(a->dev, 20, a->site, g->made,
-			   "%s %s " RANGE ", which was unmapped at %s%s", a->dev->node->name, verb(a),
-			   a->dma, a->len, ended,
+			   "%s %s " RANGE ", which was unmapped at %s%s", a->dev->node->name,
+			   verb(a), a->dma, a->len, ended,
 			   a->err ? "" : ", and reached it all the same: it is not flushed yet");
 	}
 	return true;
@@ -160,7 +160,8 @@ static bool unmapped_or_failed(const struct access *a)
 {
 	struct oli_check_local *l = a->dev->check->local;
 	struct oli_grave *g = oli_grave_find(l, a->dev, a->dma, a->len);
-	struct oli_failed *f = g ? oli_failed_find(l, a->dev, a->dma, a->len, g->tick, false) : NULL;
+	struct oli_failed *f =
+		g ? oli_failed_find(l, a->dev, a->dma, a->len, g->tick, false) : NULL;
 
 	/* An address of old in a variable that a failed map did not write. */
 	if (f) {
@@ -189,8 +190,7 @@ static bool truncated(const struct access *a)
 		oli_misuse(a->dev, 17, a->site, t->site,
 			   "%s %s 0x%" PRIx64 ", the lower 32 bits of 0x%" PRIx64
 			   ", which is mapped",
-			   a->dev->node->name, verb(a), a->dma,
-			   t->dma + ((a->dma - t->dma) & low));
+			   a->dev->node->name, verb(a), a->dma, t->dma + ((a->dma - t->dma) & low));
 		return true;
 	}
 	return false;
@@ -229,7 +229,8 @@ static bool is_physical(const struct access *a, u64 pa, const char *what)
 		return false;
 	if (t->family == OLI_LIST && t->run.kind != OLIO_MEM_MMIO)
 		oli_misuse(a->dev, 8, a->site, t->site,
-			   "%s %s 0x%" PRIx64 ", an address out of a run; the segment has 0x%" PRIx64,
+			   "%s %s 0x%" PRIx64
+			   ", an address out of a run; the segment has 0x%" PRIx64,
 			   a->dev->node->name, verb(a), a->dma, t->dma + (pa - t->run.pa.v));
 	else
 		oli_misuse(a->dev, 16, a->site, t->site,

@@ -11,9 +11,9 @@
  * nothing, and names nothing. It reads slots and writes sightings with atomics, and
  * makes one system call. A fault that is not ours goes to whoever was asked before us; who
  * asks for the signal after us gets it, until the next guard is set. A fault may have been
- * ours when it happened and be no more when it is looked up, because
- * another thread took the guard away: so an unknown address is tried once more, and
- * only its second fault in a row is passed on.
+ * ours when it happened and be no more when it is looked up, because another thread took
+ * the guard away, and may have set it again meanwhile: so the instruction is tried again
+ * some times before its fault is passed on.
  *
  * Slots are taken and given back under the table's lock. Only private or
  * shared memory that can be read and written, and not executed, is guarded: that is what it is
@@ -46,14 +46,16 @@
 #define GUARDS 1
 #endif
 
-#define SLOTS 32768 /* power of two */
-#define TRIES 32
+#define SLOTS	  32768 /* power of two */
+#define TRIES	  32
 #define SIGHTINGS 64 /* power of two */
-#define BEFORE 16
+#define BEFORE	  16
+#define PATIENCE  64
 
 static struct slot {
 	_Atomic u64 page; /* its address; 0: free */
-	_Atomic bool open; /* it was touched */
+	_Atomic u32 use; /* counts the guards that it stood for */
+	_Atomic u32 open; /* the one of them that was touched last */
 	struct oli_track *track;
 } slots[SLOTS];
 
@@ -71,7 +73,10 @@ static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before[BEFORE];
 static u32 nr_before;
 static _Atomic(const struct sigaction *) previous;
-static _Thread_local u64 last_unknown;
+static _Thread_local struct {
+	u64 page;
+	u32 times;
+} unknown;
 static _Thread_local struct {
 	const void *info, *frame;
 } passing;
@@ -139,22 +144,33 @@ static void pass_on(int sig, siginfo_t *info, void *uc, const void *frame)
 	passing.info = NULL;
 }
 
+/* May a fault that finds no closed page of ours be one of a moment ago? */
+static bool try_again(u64 page)
+{
+	if (unknown.page != page)
+		unknown.times = 0;
+	unknown.page = page;
+	if (++unknown.times < PATIENCE)
+		return true;
+	unknown.times = 0;
+	return false;
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	int saved = errno;
 	u64 page = (u64)(uintptr_t)info->si_addr & ~(OLI_PAGE_SIZE - 1);
-	struct slot *s = find(page);
+	struct slot *s = page && info->si_code == SEGV_ACCERR ? find(page) : NULL;
+	u32 use = s ? atomic_load(&s->use) : 0;
 	struct sighting *seen;
 
-	/* Of two threads that touch a page at once, one finds it open and tries again. */
-	if (!s || !page || info->si_code != SEGV_ACCERR || atomic_exchange(&s->open, true)) {
-		if (last_unknown != page && info->si_code == SEGV_ACCERR)
-			last_unknown = page;
-		else
+	/* Read in this order the slot's use is that of the page, or of a later one. */
+	if (!s || atomic_load(&s->page) != page || atomic_load(&s->open) == use) {
+		if (info->si_code != SEGV_ACCERR || !try_again(page))
 			pass_on(sig, info, context, __builtin_frame_address(0));
 		return;
 	}
-	last_unknown = 0;
+	unknown.page = 0;
 	seen = &sightings[atomic_fetch_add(&next_sighting, 1) & (SIGHTINGS - 1)];
 	atomic_store(&seen->page, 0);
 	atomic_store(&seen->pc, fault_pc(context));
@@ -162,6 +178,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	atomic_store(&seen->page, page);
 	atomic_store(&any_seen, true);
 	mprotect((void *)(uintptr_t)page, OLI_PAGE_SIZE, PROT_READ | PROT_WRITE);
+	atomic_store(&s->open, use);
 	errno = saved;
 }
 
@@ -200,8 +217,8 @@ static u64 page_at(const struct oli_track *t, u64 pa)
 {
 	struct oli_phys phys;
 
-	if (!oli_phys_find(t->dev->m, (struct olio_pa){pa}, &phys) ||
-	    phys.kind != OLI_PHYS_FRAME || phys.slot != t->dev->m->slot)
+	if (!oli_phys_find(t->dev->m, (struct olio_pa){pa}, &phys) || phys.kind != OLI_PHYS_FRAME ||
+	    phys.slot != t->dev->m->slot)
 		return 0;
 	return phys.va;
 }
@@ -212,7 +229,8 @@ static bool may_guard(struct oli_maps *maps, u64 page)
 	struct oli_vma vma;
 
 	return !oli_maps_find(maps, page, &vma) && vma.start <= page &&
-	       vma.page_size == OLI_PAGE_SIZE && (vma.flags & rwx) == (OLI_VMA_READ | OLI_VMA_WRITE);
+	       vma.page_size == OLI_PAGE_SIZE &&
+	       (vma.flags & rwx) == (OLI_VMA_READ | OLI_VMA_WRITE);
 }
 
 static bool guard(struct oli_track *t, u64 page)
@@ -229,7 +247,7 @@ static bool guard(struct oli_track *t, u64 page)
 	if (!s)
 		return false;
 	s->track = t;
-	atomic_store(&s->open, false);
+	atomic_fetch_add(&s->use, 1);
 	atomic_store(&s->page, page);
 	if (mprotect((void *)(uintptr_t)page, OLI_PAGE_SIZE, PROT_NONE)) {
 		atomic_store(&s->page, 0);
@@ -347,7 +365,8 @@ void oli_guard_drain(struct oli_machine *m)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Is there still what was guarded? The program may have unmapped it and have something else there. */
+/* Is there still what was guarded? The program may have unmapped it and have something else there.
+ */
 static bool still_closed(struct oli_maps *maps, u64 page)
 {
 	struct oli_vma vma;

@@ -201,6 +201,11 @@ void oli_keep_fini(struct olio_dev *dev);
 
 /* ---- check.c ---- */
 
+/* The call that makes one: "olio_dma_map". */
+const char *oli_family_name(enum oli_family family);
+
+/* ---- check_unmap.c ---- */
+
 /* Direction and attributes of an unmap against those of the map: classes 3, 6, 31. */
 void oli_terms_check(struct oli_track *t, const struct oli_op *op);
 

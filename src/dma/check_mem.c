@@ -43,8 +43,9 @@ static void traits_check(struct oli_track *t)
 	while (bad && (bad->mem->m != t->dev->m || !holds(bad->mem, t->run.pa.v)))
 		bad = bad->next;
 	if (bad)
-		oli_say_once(t, 10, t->site, bad->site, "0x%" PRIx64 " bytes of %s at %p are mapped",
-			     t->len, trait_name(bad->mem->traits), (void *)(uintptr_t)t->va);
+		oli_say_once(t, 10, t->site, bad->site,
+			     "0x%" PRIx64 " bytes of %s at %p are mapped", t->len,
+			     trait_name(bad->mem->traits), (void *)(uintptr_t)t->va);
 }
 
 void oli_check_pin(struct oli_machine *m, const struct olio_mem *mem, const void *site)
@@ -89,7 +90,8 @@ static void line_check(struct oli_track *t)
 	alien = end - first - t->len;
 	if (alien && t->dir & OLIO_FROM_DEVICE)
 		oli_say_once(t, 29, t->site, t->site,
-			     "memory " PA_RANGE ", which the device writes, shares cache lines with "
+			     "memory " PA_RANGE
+			     ", which the device writes, shares cache lines with "
 			     "%" PRIu64 " bytes of other data",
 			     t->run.pa.v, t->len, alien);
 }

@@ -30,7 +30,7 @@
 #include "dma/check_int.h"
 
 #define MOST_LINES (1u << 22) /* 256 MiB in lines of 64 bytes */
-#define PIECE 4096
+#define PIECE	   4096
 
 static u64 line_size(const struct oli_track *t)
 {
@@ -135,10 +135,11 @@ static void compare(struct oli_track *t, u64 line, u32 hash, void *arg)
 			     " while the device owned it",
 			     line_dma(t, line));
 	else if (state(t, line) == OLI_LINE_CPU && look->access && !look->write)
-		oli_say_once(t, 26, look->site, t->site,
-			     "the device reads DMA address 0x%" PRIx64
-			     ", but the CPU wrote there after its sync, and did not synchronise again",
-			     line_dma(t, line));
+		oli_say_once(
+			t, 26, look->site, t->site,
+			"the device reads DMA address 0x%" PRIx64
+			", but the CPU wrote there after its sync, and did not synchronise again",
+			line_dma(t, line));
 }
 
 /* ---- the hooks ---- */
@@ -184,7 +185,8 @@ void oli_own_unmap(struct oli_track *t, u32 attrs, const void *site)
 	each_line(t, 0, t->len, compare, &look);
 	if (attrs & OLIO_ATTR_SKIP_CPU_SYNC && t->wrote && t->dir & OLIO_FROM_DEVICE)
 		oli_say_once(t, 30, site, t->site,
-			     "0x%" PRIx64 "+0x%" PRIx64 " is unmapped with SKIP_CPU_SYNC, and nobody "
+			     "0x%" PRIx64 "+0x%" PRIx64
+			     " is unmapped with SKIP_CPU_SYNC, and nobody "
 			     "synchronised what the device wrote",
 			     t->dma, t->len);
 }

@@ -21,7 +21,7 @@
 #include "base/site.h"
 #include "dma/check_int.h"
 
-#define SAID 512 /* power of two */
+#define SAID  512 /* power of two */
 #define TRIES 16
 
 static const struct {

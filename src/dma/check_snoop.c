@@ -16,10 +16,11 @@ int olio_dev_set_no_snoop(struct olio_dev *dev, bool on)
 	if (!oli_dev_live(dev))
 		return oli_dev_closed(dev);
 	if (on && !dev->syncs && dev->reach != OLI_REACH_TRANSLATED)
-		return oli_refuse(OLIO_REASON_NON_COHERENT,
-				  "nothing enforces snooping for device %s, so No Snoop would let it "
-				  "read stale memory",
-				  dev->node->name);
+		return oli_refuse(
+			OLIO_REASON_NON_COHERENT,
+			"nothing enforces snooping for device %s, so No Snoop would let it "
+			"read stale memory",
+			dev->node->name);
 	dev->no_snoop = on;
 	return 0;
 }

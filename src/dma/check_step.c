@@ -132,17 +132,19 @@ static void step_link(struct olio_dev *dev, struct state *s, const struct oli_op
 			   "link at offset 0x%" PRIx64 ", where something is linked", offset);
 	} else if (err == -ERANGE) {
 		oli_misuse(dev, 11, op->site, s->site,
-			   "link of 0x%" PRIx64 " bytes at offset 0x%" PRIx64
-			   ", but 0x%" PRIx64 " were allocated",
+			   "link of 0x%" PRIx64 " bytes at offset 0x%" PRIx64 ", but 0x%" PRIx64
+			   " were allocated",
 			   op->len, offset, s->size);
 	}
 	if (err) {
 		struct oli_check_local *l = dev->check->local;
 
-		l->failed[l->next_failed++ % OLI_FAILED] =
-			(struct oli_failed){.dev = dev, .dma = op->dma.v, .len = op->len,
-					    .tick = ++l->tick, .object = op->object,
-					    .site = op->site};
+		l->failed[l->next_failed++ % OLI_FAILED] = (struct oli_failed){.dev = dev,
+									       .dma = op->dma.v,
+									       .len = op->len,
+									       .tick = ++l->tick,
+									       .object = op->object,
+									       .site = op->site};
 		return;
 	}
 	t = oli_track_new(dev, op);
@@ -169,8 +171,12 @@ static void unlink_range(struct olio_dev *dev, const struct oli_op *op)
 	struct oli_track *t;
 
 	while ((t = link_in(dev, op->object, op->dma.v, op->len))) {
-		struct oli_op left = {.family = t->family, .dir = t->dir, .attrs = t->attrs,
-				      .bounced = t->bounced, .object = t->object, .site = t->site};
+		struct oli_op left = {.family = t->family,
+				      .dir = t->dir,
+				      .attrs = t->attrs,
+				      .bounced = t->bounced,
+				      .object = t->object,
+				      .site = t->site};
 		u64 end = op->dma.v + op->len, tail = t->dma + t->len;
 		const struct oli_track was = *t;
 		bool synced = t->synced;
@@ -250,8 +256,12 @@ static void step_alloc(struct olio_dev *dev, const struct oli_op *op)
 		states = s;
 		room_states = room;
 	}
-	states[nr_states++] = (struct state){.object = op->object, .m = dev->m, .dev = dev,
-					     .dma = op->dma.v, .size = op->len, .site = op->site};
+	states[nr_states++] = (struct state){.object = op->object,
+					     .m = dev->m,
+					     .dev = dev,
+					     .dma = op->dma.v,
+					     .size = op->len,
+					     .site = op->site};
 }
 
 static void step(struct olio_dev *dev, enum oli_two_step step, const struct oli_op *op, u64 offset,
@@ -315,11 +325,11 @@ void oli_check_bad_state(const void *object, const void *original, const void *s
 			   "a state was copied: the one of IOVAs " RANGE, copy.dma, copy.size);
 	else if (copy.closed)
 		oli_misuse(copy.dev, 15, site, copy.site,
-			   "the state of IOVAs " RANGE " ended when its device was closed", copy.dma,
-			   copy.size);
+			   "the state of IOVAs " RANGE " ended when its device was closed",
+			   copy.dma, copy.size);
 	else
-		oli_misuse(copy.dev, 13, site, copy.site,
-			   "the state of IOVAs " RANGE " has ended", copy.dma, copy.size);
+		oli_misuse(copy.dev, 13, site, copy.site, "the state of IOVAs " RANGE " has ended",
+			   copy.dma, copy.size);
 }
 
 void oli_states_close(struct olio_dev *dev, const void *site)

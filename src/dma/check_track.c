@@ -155,9 +155,15 @@ void oli_track_end(struct oli_track *t, const void *ended, bool closed)
 	struct oli_check_local *l = t->dev->check->local;
 	struct oli_grave *g = &l->grave[l->next_grave++ % OLI_GRAVES];
 
-	*g = (struct oli_grave){.dev = t->dev, .family = t->family, .dma = t->dma, .len = t->len,
-				.tick = ++l->tick, .object = t->object, .made = t->site,
-				.ended = ended, .closed = closed};
+	*g = (struct oli_grave){.dev = t->dev,
+				.family = t->family,
+				.dma = t->dma,
+				.len = t->len,
+				.tick = ++l->tick,
+				.object = t->object,
+				.made = t->site,
+				.ended = ended,
+				.closed = closed};
 	oli_shelf_remove(&t->dev->check->by_dma, t);
 	oli_shelf_remove(&l->by_pa, t);
 	l->allocs -= t->family == OLI_ALLOC;

@@ -24,20 +24,14 @@
 
 #include "dma/dev.h"
 
-#define ATTRS                                                                                      \
-	(OLIO_ATTR_REQUIRE_COHERENT | OLIO_ATTR_MMIO | OLIO_ATTR_CC_SHARED |                       \
-	 OLIO_ATTR_SKIP_CPU_SYNC | OLIO_ATTR_PRIVILEGED)
-
 #define RUN_FMT "%s run 0x%" PRIx64 "+0x%" PRIx64
 #define RUN_ARG(run) olio_mem_kind_name((run)->kind), (run)->pa.v, (run)->len
 
-int oli_dir_attrs_check(enum olio_dir dir, u32 attrs)
+int oli_bad_dir_attrs(enum olio_dir dir, u32 attrs)
 {
 	if ((u32)dir - 1 > OLIO_BIDIRECTIONAL - 1)
 		return oli_refuse(OLIO_REASON_BAD_DIRECTION, "%u", (u32)dir);
-	if (attrs & ~ATTRS)
-		return oli_refuse(OLIO_REASON_BAD_ATTRIBUTE, "0x%x", attrs & ~ATTRS);
-	return 0;
+	return oli_refuse(OLIO_REASON_BAD_ATTRIBUTE, "0x%x", attrs & ~OLI_ATTRS);
 }
 
 /* What the flags of its frames make a page: private exists on encrypting machines alone. */
@@ -101,19 +95,32 @@ static int bar_check(struct olio_dev *dev, const struct olio_run *run)
 	return 0;
 }
 
-int oli_run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags)
+static int no_run(const struct olio_run *run)
 {
-	u32 none;
-
 	if (run->kind > OLIO_MEM_MMIO || !run->len)
 		return oli_refuse(OLIO_REASON_BAD_RUN, "kind %u, 0x%" PRIx64 " bytes", run->kind,
 				  run->len);
-	if (run->pa.v + (run->len - 1) < run->pa.v)
-		return oli_refuse(OLIO_REASON_OVERFLOW, RUN_FMT, RUN_ARG(run));
-	if (!flags)
-		flags = &none;
+	return oli_refuse(OLIO_REASON_OVERFLOW, RUN_FMT, RUN_ARG(run));
+}
+
+static inline int run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags)
+{
 	*flags = 0;
+	if (__builtin_expect(run->kind > OLIO_MEM_MMIO || !run->len ||
+				     run->pa.v + (run->len - 1) < run->pa.v,
+			     0))
+		return no_run(run);
 	return run->kind == OLIO_MEM_MMIO ? bar_check(dev, run) : frames_check(dev, run, flags);
+}
+
+int oli_run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags)
+{
+	u32 any;
+	int err = run_check(dev, run, &any);
+
+	if (flags)
+		*flags = any;
+	return err;
 }
 
 /* A claim about the memory that is not true, or a direction that it does not allow. */
@@ -232,7 +239,7 @@ int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir d
 	*how = OLI_HOW_REFUSED;
 	err = oli_dir_attrs_check(dir, attrs);
 	if (!err)
-		err = oli_run_check(dev, run, &flags);
+		err = run_check(dev, run, &flags);
 	if (!err)
 		err = claims_check(run, dir, attrs, flags);
 	if (err)

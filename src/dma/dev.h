@@ -83,8 +83,20 @@ enum oli_how {
 OLI_MUST_CHECK int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir,
 			      u32 attrs, enum oli_how *how);
 
-/* What comes with an unmap or a sync. Return: 0; refusals bad-direction, bad-attribute. */
-OLI_MUST_CHECK int oli_dir_attrs_check(enum olio_dir dir, u32 attrs);
+#define OLI_ATTRS                                                                                  \
+	(OLIO_ATTR_REQUIRE_COHERENT | OLIO_ATTR_MMIO | OLIO_ATTR_CC_SHARED |                       \
+	 OLIO_ATTR_SKIP_CPU_SYNC | OLIO_ATTR_PRIVILEGED)
+
+/* The refusal of one of the two. */
+OLI_MUST_CHECK int oli_bad_dir_attrs(enum olio_dir dir, u32 attrs);
+
+/* What comes with each call. Return: 0; refusals bad-direction, bad-attribute. */
+OLI_MUST_CHECK static inline int oli_dir_attrs_check(enum olio_dir dir, u32 attrs)
+{
+	bool bad = (u32)dir - 1 > OLIO_BIDIRECTIONAL - 1 || attrs & ~OLI_ATTRS;
+
+	return __builtin_expect(bad, 0) ? oli_bad_dir_attrs(dir, attrs) : 0;
+}
 
 /* OLI_PT_* of a mapping (S2). */
 u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio);

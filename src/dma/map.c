@@ -8,8 +8,8 @@
  * another length where a copy is involved is refused, and nothing happens. Another
  * length in the same granules, another direction, or a range of the right size that
  * belongs to a two-step state can only be noticed by the checker, which keeps a list.
- * Without an IOMMU, and for software devices, an unmap of plain memory has no
- * effect, and cannot be told from one that was made before.
+ * Without an IOMMU, for software devices, and for the bus addresses of BARs, an
+ * unmap has no effect, and cannot be told from one that was made before.
  *
  * A run that is bounced as a whole is one copy, so its length is limited (S6); runs
  * whose ends alone are bounced, and lists, are not.
@@ -24,18 +24,16 @@
 #include "dma/check.h"
 #include "dma/place.h"
 
-int oli_segment_check(const struct olio_dev *dev, u64 dma, u64 len)
+int oli_bad_segment(const struct olio_dev *dev, u64 dma, u64 len)
 {
 	if (len > dev->max_segment)
 		return oli_refuse(OLIO_REASON_SEGMENTS,
 				  "0x%" PRIx64 " bytes, a segment of %s has at most 0x%" PRIx64, len,
 				  dev->node->name, dev->max_segment);
-	if (dev->boundary && len > dev->boundary - (dma & (dev->boundary - 1)))
-		return oli_refuse(OLIO_REASON_SEGMENTS,
-				  "DMA address 0x%" PRIx64 "+0x%" PRIx64
-				  " crosses a boundary of %s, which are 0x%" PRIx64 " apart",
-				  dma, len, dev->node->name, dev->boundary);
-	return 0;
+	return oli_refuse(OLIO_REASON_SEGMENTS,
+			  "DMA address 0x%" PRIx64 "+0x%" PRIx64
+			  " crosses a boundary of %s, which are 0x%" PRIx64 " apart",
+			  dma, len, dev->node->name, dev->boundary);
 }
 
 /* Without address space: by an offset, or for software devices and peers below a switch by none. */
@@ -130,10 +128,29 @@ static int map_translated(struct olio_dev *dev, const struct olio_run *run, enum
 		return map_bounced(dev, run, dir, attrs, dma);
 	if (how == OLI_HOW_BOUNCE_ENDS)
 		return map_ends_bounced(dev, run, dir, attrs, dma);
-	if (dev->syncs && how == OLI_HOW_DIRECT && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
+	err = map_new(dev, run->pa, run->len, oli_prot(dev, dir, attrs, how == OLI_HOW_P2P_HOST),
+		      dma);
+	if (!err && dev->syncs && how == OLI_HOW_DIRECT && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
 		oli_own_device(dev, run->pa, run->len, dir);
-	return map_new(dev, run->pa, run->len, oli_prot(dev, dir, attrs, how == OLI_HOW_P2P_HOST),
-		       dma);
+	return err;
+}
+
+/* Out of the way of those who have no checker. */
+static __attribute__((noinline, cold)) void tell_map(struct olio_dev *dev,
+						     const struct olio_run *run, struct oli_op *op,
+						     enum oli_how how, const struct olio_iova *dma,
+						     int err)
+{
+	op->family = OLI_ONE_SHOT;
+	op->run = *run;
+	op->len = run->len;
+	if (err) {
+		oli_check_map_failed(dev, op, err);
+		return;
+	}
+	op->dma = *dma;
+	op->bounced = how == OLI_HOW_BOUNCE || how == OLI_HOW_BOUNCE_ENDS;
+	oli_check_mapped(dev, op);
 }
 
 int olio_dma_map(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir,
@@ -146,17 +163,11 @@ int olio_dma_map(struct olio_dev *dev, const struct olio_run *run, enum olio_dir
 		err = map_translated(dev, run, how, dir, attrs, dma);
 	else if (!err)
 		err = map_offset(dev, run, how, dir, attrs, dma);
-	if (__builtin_expect(dev->check != NULL, 0)) {
-		struct oli_op op = {.family = OLI_ONE_SHOT, .run = *run, .len = run->len,
-				    .dir = dir, .attrs = attrs, .site = __builtin_return_address(0)};
-
-		if (err)
-			oli_check_map_failed(dev, &op, err);
-		op.dma = err ? op.dma : *dma;
-		op.bounced = !err && (how == OLI_HOW_BOUNCE || how == OLI_HOW_BOUNCE_ENDS);
-		if (!err)
-			oli_check_mapped(dev, &op);
-	}
+	OLI_CHECK(dev, tell_map(dev, run,
+				&(struct oli_op){.dir = dir,
+						 .attrs = attrs,
+						 .site = __builtin_return_address(0)},
+				how, dma, err));
 	return err;
 }
 

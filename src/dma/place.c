@@ -9,7 +9,9 @@
  * addresses up, and nothing has to be remembered: what is at an address is either in a
  * bounce of ours or it is the memory itself.
  *
- * The order on the way in is: copy, clean, map. On the way out: unmap and flush,
+ * The order on the way in is: copy, map, clean. The device knows no address before the
+ * call returns, and a clean that a failure follows would have overwritten what the
+ * device wrote through another mapping. On the way out: unmap and flush,
  * then copy back and free, because a slot that is free is somebody else's next, and
  * the device must have forgotten it by then. That is why this way is always strict.
  *
@@ -76,8 +78,6 @@ static int place_piece(struct olio_dev *dev, struct olio_iova dma, struct olio_p
 		err = oli_bounce_map(dev, pa, len, dir, attrs, &at);
 		if (err)
 			return err;
-	} else if (dev->syncs && !mmio && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC)) {
-		oli_own_device(dev, pa, len, dir);
 	}
 	err = oli_domain_map(dev->domain, oli_granules(dev, dma, len),
 			     (struct olio_pa){at.v & ~dev->granule_mask},
@@ -87,6 +87,20 @@ static int place_piece(struct olio_dev *dev, struct olio_iova dma, struct olio_p
 	if (bounced)
 		oli_bounce_unmap(dev, at, len, dir, attrs | OLIO_ATTR_SKIP_CPU_SYNC);
 	return oli_domain_refused(dev, err, len);
+}
+
+/* What is not copied becomes the device's. Last of all: a call that fails has moved nothing. */
+static void own_pieces(struct olio_dev *dev, const struct olio_run *run, enum oli_how how,
+		       enum olio_dir dir)
+{
+	struct oli_cut cut = oli_cut(dev, run, how);
+	struct olio_pa pa = cut.pa;
+
+	for (u64 len; cut.left; pa = cut.pa) {
+		len = oli_cut_next(&cut);
+		if (!cut.bounced)
+			oli_own_device(dev, pa, len, dir);
+	}
 }
 
 int oli_place(struct olio_dev *dev, struct olio_iova dma, const struct olio_run *run,
@@ -110,6 +124,8 @@ int oli_place(struct olio_dev *dev, struct olio_iova dma, const struct olio_run 
 		*bounced |= cut.bounced;
 		done += len;
 	} while (cut.left);
+	if (dev->syncs && how != OLI_HOW_P2P_HOST && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
+		own_pieces(dev, run, how, dir);
 	return 0;
 }
 

@@ -96,7 +96,16 @@ void oli_sync_piece(struct olio_dev *dev, struct olio_pa pa, u64 len, bool copy,
 OLI_MUST_CHECK int oli_sync_range(struct olio_dev *dev, struct olio_iova dma, u64 len,
 				  enum olio_dir dir, bool for_cpu);
 
+/* The refusal of oli_segment_check(). */
+OLI_MUST_CHECK int oli_bad_segment(const struct olio_dev *dev, u64 dma, u64 len);
+
 /* Do [@dma, @dma + @len) not fit into one segment of the device? Refuse. */
-OLI_MUST_CHECK int oli_segment_check(const struct olio_dev *dev, u64 dma, u64 len);
+OLI_MUST_CHECK static inline int oli_segment_check(const struct olio_dev *dev, u64 dma, u64 len)
+{
+	bool bad = len > dev->max_segment ||
+		   (dev->boundary && len > dev->boundary - (dma & (dev->boundary - 1)));
+
+	return __builtin_expect(bad, 0) ? oli_bad_segment(dev, dma, len) : 0;
+}
 
 #endif

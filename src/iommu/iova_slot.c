@@ -10,7 +10,7 @@
  * The owner of a slot pays no atomic exchange for it. It sets busy, looks at the
  * gate, works, clears busy. Whoever needs all slots (to collect free blocks, to
  * drop nodes) holds the lock, sets every gate to GATE_LOCK, makes all threads of
- * the process pass a memory barrier with membarrier(2), and waits until nobody is
+ * the process pass a barrier (base/barrier.h), and waits until nobody is
  * busy. Either the owner's store to busy is seen here then, or the owner sees the
  * gate, turns back and waits for the lock. Where the kernel has no membarrier the
  * gates stay on GATE_LOCK.
@@ -18,12 +18,10 @@
  * While one thread alone uses a space its gate is GATE_ALONE: it turns records
  * without an exchange. The second thread to come changes that in the same way.
  */
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "base/barrier.h"
 #include "iommu/iova_int.h"
 
 __thread u32 oli_iova_thread;
@@ -33,12 +31,7 @@ static_assert(OLI_IOVA_THREADS == 64, "one bit a thread");
 static _Atomic(u64) numbers; /* bit n - 1: a living thread has number n */
 static pthread_key_t exit_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool have_key, have_barrier;
-
-static int membarrier(int cmd)
-{
-	return (int)syscall(SYS_membarrier, cmd, 0, 0);
-}
+static bool have_key;
 
 /* Its magazines were written before this; the next owner reads them after its exchange. */
 static void thread_exit(void *arg)
@@ -52,14 +45,12 @@ static void thread_exit(void *arg)
 static void init_once(void)
 {
 	have_key = !pthread_key_create(&exit_key, thread_exit);
-	have_barrier = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
-		       !membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
 bool oli_iova_slots_work(void)
 {
 	pthread_once(&once, init_once);
-	return have_barrier;
+	return oli_barrier_works();
 }
 
 static u32 thread_number(void)
@@ -103,7 +94,7 @@ void oli_iova_stop(struct oli_iova *v)
 	}
 	if (!others || !v->s->fast)
 		return;
-	membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	oli_barrier_all();
 	for (i = 1; i <= OLI_IOVA_THREADS; i++) {
 		slot = slot_at(v, i);
 		while (slot && atomic_load_explicit(&slot->busy, memory_order_acquire))

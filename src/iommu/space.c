@@ -6,7 +6,8 @@
  * whether the generation is still the same; if not it gets up and begins anew. A
  * drain makes the next generation the present one and waits until all seats of
  * the old parity are empty. So nobody new is waited for, and nobody who was inside
- * is missed: of the two, each of which stores and then loads, one sees the other.
+ * is missed: of the two, each of which stores and then loads, one sees the other,
+ * for all four are sequentially consistent.
  *
  * The dead are not waited for. Their seats are emptied by the reaper, before
  * their slots can be somebody else's.
@@ -38,7 +39,7 @@ static struct oli_seat *seat_of(struct oli_machine *m, const struct oli_space *s
 
 static bool taken(const struct oli_seat *seat, u64 parity)
 {
-	return atomic_load_explicit(&seat->in[parity], memory_order_acquire) & OLI_SEAT_MASK;
+	return atomic_load(&seat->in[parity]) & OLI_SEAT_MASK;
 }
 
 __attribute__((noinline)) static void wait_seat(struct oli_machine *m, const struct oli_seat *seat,
@@ -68,7 +69,7 @@ void oli_space_drain(struct oli_machine *m, struct oli_space *s)
 	u64 old = atomic_fetch_add(&s->generation, 1);
 
 	for (u32 w = 0; w < OLI_SLOTS / 64; w++) {
-		u64 bits = atomic_load_explicit(&s->entered[w], memory_order_relaxed);
+		u64 bits = atomic_load(&s->entered[w]);
 
 		for (; bits; bits &= bits - 1) {
 			u16 slot = (u16)(w * 64 + (u32)__builtin_ctzll(bits));

@@ -34,12 +34,12 @@ OLI_MUST_CHECK int oli_yaml_dump(const struct oli_desc *d, char **text, size_t *
 enum oli_key_place { OLI_KEY_TOP, OLI_KEY_IOMMU, OLI_KEY_NODE, OLI_KEY_BAR };
 
 enum oli_key_form {
-	OLI_KEY_TEXT,	/* of at most width - 1 bytes */
+	OLI_KEY_TEXT, /* of at most width - 1 bytes */
 	OLI_KEY_NUMBER, /* decimal, or hexadecimal after 0x */
-	OLI_KEY_SIZE,	/* a number, or one with K, M, G or T behind it */
-	OLI_KEY_LG2,	/* a size that is a power of two; its logarithm is kept */
+	OLI_KEY_SIZE, /* a number, or one with K, M, G or T behind it */
+	OLI_KEY_LG2, /* a size that is a power of two; its logarithm is kept */
 	OLI_KEY_BOOL,
-	OLI_KEY_WORD,	/* one of @words; its index is kept */
+	OLI_KEY_WORD, /* one of @words; its index is kept */
 	/* sets: a list, kept as bits; or one of the words for none and all */
 	OLI_KEY_ACS,
 	OLI_KEY_SIZES,
@@ -47,7 +47,7 @@ enum oli_key_form {
 	/* told apart by the reader */
 	OLI_KEY_BASE,
 	OLI_KEY_PARENT,
-	OLI_KEY_MAP,  /* of place @sub */
+	OLI_KEY_MAP, /* of place @sub */
 	OLI_KEY_LIST, /* of maps of place @sub */
 };
 

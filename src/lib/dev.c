@@ -8,7 +8,5 @@
 
 int olio_dev_open(struct olio_machine *m, const char *name, struct olio_dev **out)
 {
-	int ret = oli_not_observer(m);
-
-	return ret ? ret : oli_dev_open(m->m, name, out);
+	return oli_dev_open(m->m, name, out);
 }

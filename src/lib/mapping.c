@@ -19,7 +19,7 @@
 #include "lib/observe.h"
 #include "machine/phys.h"
 
-#define POS_SPACE 52
+#define POS_SPACE      52
 #define LEAVES_AT_ONCE 512
 
 struct joined {

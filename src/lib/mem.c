@@ -4,31 +4,15 @@
  * device, and the end of memory, which the checker of the layer above wants to see.
  * What only asks about memory is in src/mem.
  */
-#include <errno.h>
-
-#include "base/why.h"
 #include "dma/check.h"
 #include "lib/observe.h"
 #include "mem/src.h"
 
-int oli_not_observer(const struct olio_machine *m)
-{
-	const struct oli_slot *s = oli_slot(m->m, m->m->slot);
-
-	if (!(s->flags & OLI_SLOT_F_OBSERVER))
-		return 0;
-	return oli_refuse(OLIO_REASON_BAD_STATE,
-			  "the handle of %s only looks on: olio_machine_create() makes one that takes part",
-			  m->m->dir);
-}
-
 int olio_mem_pin(struct olio_machine *m, void *addr, u64 len, unsigned int flags,
 		 struct olio_mem **out)
 {
-	int ret = oli_not_observer(m);
+	int ret = oli_mem_pin(m->m, addr, len, flags, out);
 
-	if (!ret)
-		ret = oli_mem_pin(m->m, addr, len, flags, out);
 	if (!ret)
 		oli_check_pin(m->m, *out, __builtin_return_address(0));
 	return ret;
@@ -37,10 +21,8 @@ int olio_mem_pin(struct olio_machine *m, void *addr, u64 len, unsigned int flags
 int olio_mem_from_fd(struct olio_machine *m, int fd, u64 offset, u64 len, unsigned int flags,
 		     struct olio_mem **out)
 {
-	int ret = oli_not_observer(m);
+	int ret = oli_mem_from_fd(m->m, fd, offset, len, flags, out);
 
-	if (!ret)
-		ret = oli_mem_from_fd(m->m, fd, offset, len, flags, out);
 	if (!ret)
 		oli_check_pin(m->m, *out, __builtin_return_address(0));
 	return ret;
@@ -49,6 +31,8 @@ int olio_mem_from_fd(struct olio_machine *m, int fd, u64 offset, u64 len, unsign
 int olio_mem_from_bar(struct olio_dev *provider, unsigned int bar, u64 offset, u64 len,
 		      struct olio_mem **out)
 {
+	if (!oli_dev_live(provider))
+		return oli_dev_closed(provider);
 	return oli_mem_from_bar(provider->m, provider->id.node, bar, offset, len, out);
 }
 

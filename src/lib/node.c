@@ -36,7 +36,8 @@ static void fill_bars(const struct oli_node *n, struct olio_node_info *i)
 	}
 }
 
-static void fill_device(const struct oli_desc *d, const struct oli_node *n, struct olio_node_info *i)
+static void fill_device(const struct oli_desc *d, const struct oli_node *n,
+			struct olio_node_info *i)
 {
 	static const char *const policy[] = {"expose", "bounce", "refuse"};
 

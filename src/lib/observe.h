@@ -24,9 +24,6 @@ void oli_copy_text(char *to, size_t to_size, const char *from, size_t from_size)
 /* Of all devices behind it: "vtdss strict", "none". */
 void oli_iommu_text(const struct oli_desc *d, char *out, size_t size);
 
-/* Does the handle only look on? Then it has no memory and drives nothing: refused. */
-OLI_MUST_CHECK int oli_not_observer(const struct olio_machine *m);
-
 /* What is at a physical address, in words: "python3 0x7f…", "bounce", "BAR 0 of acc0". */
 void oli_target_text(struct oli_machine *m, u64 pa, char *out, size_t size);
 

@@ -26,7 +26,7 @@ struct reader {
 	const char *path;
 	yaml_document_t doc;
 	struct oli_desc *d;
-	u32 line[OLI_NODES];	    /* of the entry that a node has in the file; 0: none */
+	u32 line[OLI_NODES]; /* of the entry that a node has in the file; 0: none */
 	u32 key_line[OLI_KEYS_MAX]; /* of each key of the machine itself; 0: not given */
 	char *why;
 	size_t why_size;
@@ -88,7 +88,8 @@ static yaml_node_t *value_of(struct reader *r, yaml_node_t *map, const char *nam
 /* Names that can be said everywhere: in messages, in paths, in columns. */
 static bool name_ok(const char *s)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 	return *s && s[strspn(s, plain)] == '\0';
 }
@@ -168,7 +169,8 @@ static int read_set(struct reader *r, yaml_node_t *n, const struct oli_key *k, u
 	return 0;
 }
 
-static int read_parent(struct reader *r, yaml_node_t *n, const struct oli_key *k, struct oli_node *node)
+static int read_parent(struct reader *r, yaml_node_t *n, const struct oli_key *k,
+		       struct oli_node *node)
 {
 	const char *text = text_of(n);
 	u8 at;
@@ -181,7 +183,8 @@ static int read_parent(struct reader *r, yaml_node_t *n, const struct oli_key *k
 	}
 	at = oli_node_find(r->d, text);
 	if (at == OLI_NODE_NONE || &r->d->node[at] >= node)
-		return wrong(r, line_of(n), k->name, "there is no node '%.40s' before this one", text);
+		return wrong(r, line_of(n), k->name, "there is no node '%.40s' before this one",
+			     text);
 	node->parent = at;
 	return 0;
 }
@@ -284,8 +287,10 @@ static int read_node(struct reader *r, yaml_node_t *map)
 	if (!name)
 		return wrong(r, line_of(map), "nodes", "this one has no 'name'");
 	if (!name_ok(name) || strlen(name) >= OLI_NODE_NAME || !strcmp(name, "none"))
-		return wrong(r, line_of(n), "name", "at most %d letters, digits, '.', '_' and '-' are wanted, "
-			     "not '%.40s'", OLI_NODE_NAME - 1, name);
+		return wrong(r, line_of(n), "name",
+			     "at most %d letters, digits, '.', '_' and '-' are wanted, "
+			     "not '%.40s'",
+			     OLI_NODE_NAME - 1, name);
 	ret = begin_node(r, map, name, &node);
 	return ret ? ret : read_map(r, map, OLI_KEY_NODE, node);
 }

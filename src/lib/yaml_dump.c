@@ -22,7 +22,8 @@ static void print_text(const char *s, FILE *f)
 	fputc('"', f);
 }
 
-static void print_section(const struct oli_desc *d, enum oli_key_place place, const char *indent, FILE *f)
+static void print_section(const struct oli_desc *d, enum oli_key_place place, const char *indent,
+			  FILE *f)
 {
 	for (u32 i = 0; i < oli_nr_keys; i++) {
 		const struct oli_key *k = &oli_keys[i];
@@ -98,7 +99,7 @@ int oli_yaml_dump(const struct oli_desc *d, char **text, size_t *len)
 	if (!f)
 		return -ENOMEM;
 	print_section(d, OLI_KEY_TOP, "", f);
-	fputs("nodes:\n", f);
+	fputs(d->nr_nodes ? "nodes:\n" : "nodes: []\n", f);
 	for (u32 i = 0; i < d->nr_nodes; i++)
 		print_node(d, &d->node[i], f);
 	failed = ferror(f);

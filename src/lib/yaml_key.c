@@ -67,17 +67,30 @@ static const struct {
 
 #define MEMBER(type, m) .offset = offsetof(type, m), .width = sizeof(((type *)0)->m)
 #define DESC(place_, name_, form_, m)                                                              \
-	{.name = name_, .place = OLI_KEY_##place_, .form = OLI_KEY_##form_, MEMBER(struct oli_desc, m)}
+	{                                                                                          \
+		.name = name_, .place = OLI_KEY_##place_, .form = OLI_KEY_##form_,                 \
+		MEMBER(struct oli_desc, m)                                                         \
+	}
 #define DESC_WORD(place_, name_, m, words_)                                                        \
-	{.name = name_, .place = OLI_KEY_##place_, .form = OLI_KEY_WORD,                           \
-	 MEMBER(struct oli_desc, m), .words = words_}
+	{                                                                                          \
+		.name = name_, .place = OLI_KEY_##place_, .form = OLI_KEY_WORD,                    \
+		MEMBER(struct oli_desc, m), .words = words_                                        \
+	}
 #define NODE(name_, form_, m)                                                                      \
-	{.name = name_, .place = OLI_KEY_NODE, .form = OLI_KEY_##form_, MEMBER(struct oli_node, m)}
+	{                                                                                          \
+		.name = name_, .place = OLI_KEY_NODE, .form = OLI_KEY_##form_,                     \
+		MEMBER(struct oli_node, m)                                                         \
+	}
 #define NODE_WORD(name_, m, words_)                                                                \
-	{.name = name_, .place = OLI_KEY_NODE, .form = OLI_KEY_WORD, MEMBER(struct oli_node, m),   \
-	 .words = words_}
+	{                                                                                          \
+		.name = name_, .place = OLI_KEY_NODE, .form = OLI_KEY_WORD,                        \
+		MEMBER(struct oli_node, m), .words = words_                                        \
+	}
 #define PART(place_, name_, form_, sub_)                                                           \
-	{.name = name_, .place = OLI_KEY_##place_, .form = OLI_KEY_##form_, .sub = OLI_KEY_##sub_}
+	{                                                                                          \
+		.name = name_, .place = OLI_KEY_##place_, .form = OLI_KEY_##form_,                 \
+		.sub = OLI_KEY_##sub_                                                              \
+	}
 
 const struct oli_key oli_keys[] = {
 	{.name = "base", .place = OLI_KEY_TOP, .form = OLI_KEY_BASE},
@@ -125,7 +138,9 @@ const struct oli_key oli_keys[] = {
 	/* The number of a BAR is its place in the array: kept by the reader. */
 	{.name = "bar", .place = OLI_KEY_BAR, .form = OLI_KEY_NUMBER},
 	{.name = "size", .place = OLI_KEY_BAR, .form = OLI_KEY_SIZE, MEMBER(struct oli_bar, len)},
-	{.name = "provider", .place = OLI_KEY_BAR, .form = OLI_KEY_BOOL,
+	{.name = "provider",
+	 .place = OLI_KEY_BAR,
+	 .form = OLI_KEY_BOOL,
 	 MEMBER(struct oli_bar, provider)},
 };
 const u32 oli_nr_keys = OLI_ARRAY_SIZE(oli_keys);
@@ -169,7 +184,8 @@ static bool parse_size(const char *text, u64 *value)
 		return false;
 	if (*end) {
 		unit = strchr(units, *end);
-		if (!unit || end[1] || __builtin_mul_overflow(n, 1024ull << (10 * (unit - units)), &n))
+		if (!unit || end[1] ||
+		    __builtin_mul_overflow(n, 1024ull << (10 * (unit - units)), &n))
 			return false;
 	}
 	*value = n;
@@ -250,8 +266,9 @@ const char *oli_key_parse(const struct oli_key *k, const char *text, u64 *value)
 		/* The number of a BAR has no member. */
 		return k->width ? fits(k, *value) : NULL;
 	case OLI_KEY_SIZE:
-		return parse_size(text, value) ? fits(k, *value)
-					       : "a size: a number, or one with K, M, G or T behind it";
+		return parse_size(text, value)
+			       ? fits(k, *value)
+			       : "a size: a number, or one with K, M, G or T behind it";
 	case OLI_KEY_LG2:
 		if (!parse_size(text, value) || !is_pow2(*value))
 			return "a size that is a power of two";
@@ -261,16 +278,21 @@ const char *oli_key_parse(const struct oli_key *k, const char *text, u64 *value)
 		if (!strcmp(text, "all"))
 			return *value = 0, NULL;
 		/* A size that is a power of two is its own bit. */
-		return parse_size(text, value) && is_pow2(*value) ? NULL
-								  : "sizes that are powers of two, or 'all'";
+		return parse_size(text, value) && is_pow2(*value)
+			       ? NULL
+			       : "sizes that are powers of two, or 'all'";
 	case OLI_KEY_BOOL:
 		return parse_bool(text, value) ? NULL : "yes or no";
 	case OLI_KEY_WORD:
 		return parse_word(k->words, text, value) ? NULL : "another word";
 	case OLI_KEY_ACS:
-		return parse_acs(text, value) ? NULL : "names out of SV, TB, RR, CR, UF, EC, DT, or 'none'";
+		return parse_acs(text, value)
+			       ? NULL
+			       : "names out of SV, TB, RR, CR, UF, EC, DT, or 'none'";
 	case OLI_KEY_CLASSES:
-		return parse_class(text, value) ? NULL : "names or numbers of misuse classes, 'all' or 'none'";
+		return parse_class(text, value)
+			       ? NULL
+			       : "names or numbers of misuse classes, 'all' or 'none'";
 	default:
 		return "something else";
 	}

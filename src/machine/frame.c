@@ -61,10 +61,24 @@ static void shadow_free(struct oli_machine *m, u32 shadow, u64 pages)
 
 /* ---- one frame ---- */
 
+static bool is_neighbour(const struct frames *fs, const struct block *b, u32 i)
+{
+	u64 pa = frame_pa(b, i);
+
+	return pa - fs->last == OLI_PAGE_SIZE || fs->last - pa == OLI_PAGE_SIZE;
+}
+
+/* A block of many free frames always has another one. */
+static bool only_neighbours(const struct frames *fs, const struct block *b)
+{
+	return b->nfree <= 2 && is_neighbour(fs, b, b->free[0]) &&
+	       is_neighbour(fs, b, b->free[b->nfree - 1]);
+}
+
 /* The block of which the next frame is to come. */
 static int choose_block(struct oli_machine *m, struct frames *fs, struct block **out)
 {
-	u32 want = fs->linear ? 1 : 2;
+	u32 want = fs->linear ? 1 : 2, at;
 
 	while (fs->nr_open < want) {
 		struct block *b;
@@ -79,15 +93,11 @@ static int choose_block(struct oli_machine *m, struct frames *fs, struct block *
 		oli_open_add(fs, b);
 	}
 	want = want < fs->nr_open ? want : fs->nr_open;
-	*out = fs->open[fs->nr_open - 1 - oli_frames_random(fs, want)];
+	at = fs->nr_open - 1 - oli_frames_random(fs, want);
+	if (want == 2 && only_neighbours(fs, fs->open[at]))
+		at = 2 * fs->nr_open - 3 - at;
+	*out = fs->open[at];
 	return 0;
-}
-
-static bool is_neighbour(const struct frames *fs, const struct block *b, u32 i)
-{
-	u64 pa = frame_pa(b, i);
-
-	return pa - fs->last == OLI_PAGE_SIZE || fs->last - pa == OLI_PAGE_SIZE;
 }
 
 static u32 frame_take(struct frames *fs, struct block *b)

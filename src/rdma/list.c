@@ -15,6 +15,7 @@
  * Lengths cannot overflow: a list holds at most OLI_MAX_MSG bytes and a header.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "iommu/fault.h"
@@ -237,8 +238,18 @@ static int move_copied(struct oli_machine *m, struct oli_xfer *x, struct side *l
 	return err;
 }
 
+/* Is the process still there? What it had mapped goes away while it is reaped, or execs. */
+static bool is_live(struct oli_machine *m, const struct side *s)
+{
+	return atomic_load(&oli_slot(m, s->slot)->state) == OLI_SLOT_LIVE &&
+	       oli_slot_alive(m, s->slot, s->gen);
+}
+
 static int faulted(struct oli_machine *m, struct oli_xfer *x, const struct side *s, bool remote)
 {
+	/* Nobody answers for a process that is gone; that is no mistake of its mappings. */
+	if (!is_live(m, s))
+		return -ESRCH;
 	x->bad_side = remote ? OLI_SIDE_REMOTE : OLI_SIDE_LOCAL;
 	x->bad_addr = s->bad;
 	x->fault = oli_fault_newest(m);

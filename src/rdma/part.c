@@ -34,8 +34,16 @@ struct local {
  * In the order of OLI_PART_*, which is also the order in which the dead are reaped:
  * who uses memory before who maps it, address spaces before the frames they lead to.
  */
-const struct oli_part *const oli_parts[] = {&oli_rdma_part, &oli_mem_part, &oli_dma_part,
-					    &oli_iommu_part, &oli_phys_part, NULL};
+const struct oli_part *const oli_parts[] = {[OLI_PART_RDMA] = &oli_rdma_part,
+					    [OLI_PART_MEM] = &oli_mem_part,
+					    [OLI_PART_DMA] = &oli_dma_part,
+					    [OLI_PART_IOMMU] = &oli_iommu_part,
+					    [OLI_PART_PHYS] = &oli_phys_part,
+					    [OLI_PART_PHYS + 1] = NULL};
+
+static_assert(OLI_PART_RDMA < OLI_PART_DMA && OLI_PART_DMA < OLI_PART_IOMMU &&
+		      OLI_PART_IOMMU < OLI_PART_PHYS,
+	      "who leads to memory is reaped before the memory is");
 
 static int rdma_init(struct oli_machine *m, void *root)
 {

@@ -67,7 +67,7 @@ refused_on() { # TYPE REASONS: registration fails there, and it is said why
 		grep -q up "$tmp/up" && break
 		sleep 0.05
 	done
-	timeout -k 5 60 "$OLIO" run --device hca0 --report "$tmp/report" -- \
+	timeout -k 5 60 "$OLIO" run --machine-type "$1" --device hca0 --report "$tmp/report" -- \
 		ibv_rc_pingpong -d hca0 -g 1 -p "$(free_port)" >"$tmp/out" 2>"$tmp/err" </dev/null
 	if [ $? -eq 1 ]; then pass "$1: the program fails"; else fail "$1: the program fails" "$tmp/err"; fi
 	says "$1: at registration" "Couldn't register MR"

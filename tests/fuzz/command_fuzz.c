@@ -23,11 +23,7 @@
  * a page that may only be read, the end of a page before a hole, the hole,
  * nothing, and an address that no process can have. All are outside the
  * server's own memory, so what the sanitizers find is the server's fault.
- *
- * Without libFuzzer this is a program that replays files and directories, or
- * with -n COUNT [SEED] runs that many random programs.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,11 +32,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "replay.h"
 #include "uapi/ioctl.h"
 
 typedef int8_t s8;
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ARENA	    (64ul << 10)
 #define MAX_STEPS   200
@@ -502,42 +498,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef OLI_LIBFUZZER
-
-static int replay_file(const char *path)
-{
-	static u8 data[1 << 16];
-	FILE *in = fopen(path, "rb");
-	size_t n;
-
-	if (!in) {
-		perror(path);
-		return 1;
-	}
-	n = fread(data, 1, sizeof(data), in);
-	fclose(in);
-	return LLVMFuzzerTestOneInput(data, n);
-}
-
-static int replay(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	char name[4096];
-	int rc = 0;
-
-	if (!dir)
-		return replay_file(path);
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-		rc |= replay_file(name);
-	}
-	closedir(dir);
-	return rc;
-}
-
 /* Nothing happens on a file without a context, and little without objects. */
 /* clang-format off */
 static const u8 prelude[] = {
@@ -551,32 +511,17 @@ static const u8 prelude[] = {
 };
 /* clang-format on */
 
-static int random_programs(int count, unsigned int seed)
+const uint8_t *replay_random(uint8_t *data, size_t size, size_t *n)
 {
-	u8 data[512];
-	size_t i, n;
+	size_t i, skip;
 
+	if (size > 512)
+		size = 512;
 	memcpy(data, prelude, sizeof(prelude));
-	for (; count > 0; count--, seed++) {
-		srandom(seed);
-		n = sizeof(prelude) + (size_t)random() % (sizeof(data) - sizeof(prelude));
-		for (i = sizeof(prelude); i < n; i++)
-			data[i] = random() % 3 ? (u8)(random() % 8) : (u8)random();
-		i = random() % 8 ? 0 : sizeof(prelude);
-		LLVMFuzzerTestOneInput(data + i, n - i);
-	}
-	return 0;
+	*n = sizeof(prelude) + (size_t)random() % (size - sizeof(prelude));
+	for (i = sizeof(prelude); i < *n; i++)
+		data[i] = random() % 3 ? (u8)(random() % 8) : (u8)random();
+	skip = random() % 8 ? 0 : sizeof(prelude);
+	*n -= skip;
+	return data + skip;
 }
-
-int main(int argc, char **argv)
-{
-	int i, rc = 0;
-
-	if (argc > 2 && !strcmp(argv[1], "-n"))
-		return random_programs(atoi(argv[2]), argc > 3 ? (unsigned int)atoi(argv[3]) : 1);
-	for (i = 1; i < argc; i++)
-		rc |= replay(argv[i]);
-	return rc;
-}
-
-#endif

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 
 #include "../model/dma_model.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "replay.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,4 +24,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fprintf(stderr, " %02x", data[i]);
 	fprintf(stderr, "\n");
 	abort();
+}
+
+const uint8_t *replay_random(uint8_t *data, size_t size, size_t *n)
+{
+	*n = 20 + (size_t)random() % 400;
+	*n = *n < size ? *n : size;
+	for (size_t i = 0; i < *n; i++)
+		data[i] = (uint8_t)random();
+	return data;
 }

@@ -390,6 +390,8 @@ static int unmap_runs(struct program *p, struct mapping *g, u32 n, u32 attrs)
 			err |= olio_dma_unmap(p->w->dev, g->dma[i], g->run[i].len, g->dir, attrs);
 	for (u32 i = 0; i < g->nstates; i++)
 		err |= olio_iova_destroy(&g->state[i], g->state_len[i], g->dir, attrs);
+	g->nstates = 0;
+	memset(g->linked, 0, sizeof(g->linked));
 	return err;
 }
 
@@ -813,6 +815,14 @@ static void op_unmap(struct program *p)
 	unmap_at(p, byte(p) % MAPPINGS);
 }
 
+static bool is_bus(struct program *p, struct olio_iova dma)
+{
+	struct olio_pa pa;
+	u8 node, bar;
+
+	return oli_bus_to_pa(p->w->m, dma.v, &pa, &node, &bar);
+}
+
 /* Calls that must be refused, and change nothing. */
 static void op_misuse(struct program *p)
 {
@@ -843,7 +853,8 @@ static void op_misuse(struct program *p)
 		    !olio_iova_link(&g->state[0], &g->run[0], 0, g->dir, 0))
 			wrong(p, "a state was misused");
 	} else if (dev->domain) {
-		if (!olio_dma_unmap(dev, dma, len, OLIO_TO_DEVICE, 0))
+		/* For a peer's BAR nothing is mapped, so that cannot be told from what was. */
+		if (!is_bus(p, dma) && !olio_dma_unmap(dev, dma, len, OLIO_TO_DEVICE, 0))
 			wrong(p, "unmapped what was not mapped: 0x%lx", (long)dma.v);
 	}
 	/* Physical addresses out of the air; whatever they hit, nothing may stay or break. */

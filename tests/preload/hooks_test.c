@@ -180,6 +180,8 @@ static void open_nodes(void **state)
 	close(fd);
 	/* "//" before the known part is not recognised. */
 	FAILS(open("/dev//infiniband/uverbs0", O_RDWR), ENOENT);
+	/* A device of the machine that this program is not shown. */
+	FAILS(open("/dev/infiniband/uverbs1", O_RDWR), ENOENT);
 	fd = openat64(-1, "/dev/infiniband//./uverbs0", O_RDWR);
 	assert_true(is_node(fd));
 	close(fd);

@@ -83,14 +83,14 @@ PT_INLINE u64 fmt_leaf_bits(unsigned int level, u64 item)
 PT_INLINE u64 fmt_bits(const struct oli_pt *pt, u32 attrs)
 {
 	(void)pt;
-	return V1_PR | (attrs & OLI_PT_READ ? V1_IR : 0) | (attrs & OLI_PT_WRITE ? V1_IW : 0) |
-	       (attrs & (OLI_PT_COHERENT | OLI_PT_SNOOP) ? V1_FC : 0);
+	return V1_PR | when(attrs, OLI_PT_READ, V1_IR) | when(attrs, OLI_PT_WRITE, V1_IW) |
+	       when(attrs, OLI_PT_COHERENT | OLI_PT_SNOOP, V1_FC);
 }
 
 PT_INLINE u32 fmt_attrs(u64 item)
 {
-	return (item & V1_IR ? OLI_PT_READ : 0) | (item & V1_IW ? OLI_PT_WRITE : 0) |
-	       (item & V1_FC ? OLI_PT_COHERENT : 0);
+	return (u32)(when(item, V1_IR, OLI_PT_READ) | when(item, V1_IW, OLI_PT_WRITE) |
+		     when(item, V1_FC, OLI_PT_COHERENT));
 }
 
 #include "iommu/pt/map.h"
@@ -104,11 +104,5 @@ const struct oli_pt_format oli_pt_amdv1 = {
 	.attrs = OLI_PT_ALL_ATTRS & ~OLI_PT_PRIV,
 	.pa_bits = 52,
 	.iova_bits = {[1] = 21, [2] = 30, [3] = 39, [4] = 48, [5] = 57, [6] = 64},
-	.map = pt_map,
-	.unmap = pt_unmap,
-	.look = pt_look,
-	.walk = pt_walk,
-	.touch = pt_touch,
-	.dirty = pt_dirty,
-	.free = pt_free,
+	FMT_CALLS,
 };

@@ -38,6 +38,12 @@ PT_INLINE u64 fmt_leaf_bits(unsigned int level, u64 item);
 PT_INLINE u64 fmt_bits(const struct oli_pt *pt, u32 attrs);
 PT_INLINE u32 fmt_attrs(u64 item);
 
+/* @then if any bit of @mask is set: bits of one kind into bits of the other. */
+PT_INLINE u64 when(u64 value, u64 mask, u64 then)
+{
+	return value & mask ? then : 0;
+}
+
 /* ---- geometry ---- */
 
 PT_INLINE unsigned int slot_lg2(unsigned int level)

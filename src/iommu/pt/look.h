@@ -172,4 +172,9 @@ static void pt_free(const struct oli_pt *pt)
 	free_table(pt, pt->levels, pt->root.v);
 }
 
+/* What a format's struct oli_pt_format takes from the algorithms. */
+#define FMT_CALLS                                                                                  \
+	.map = pt_map, .unmap = pt_unmap, .look = pt_look, .walk = pt_walk, .touch = pt_touch,     \
+	.dirty = pt_dirty, .free = pt_free
+
 #endif

@@ -5,60 +5,29 @@
  * Source: Intel Virtualization Technology for Directed I/O, Architecture
  * Specification, revision 4.1. 3.7 "Second-Stage Translation", with the levels
  * and which bits of the address index each; 9.8 "Second-Stage Paging Entries",
- * with the layout of SS-PML5E, SS-PML4E, SS-PDPE, SS-PDE and SS-PTE; 3.7.2 for
- * accessed and dirty.
+ * with the layout of SS-PML5E, SS-PML4E, SS-PDPE, SS-PDE and SS-PTE; the text on
+ * accessed and dirty flags in 3.7.
  *
  * There is no present bit: an item is absent if both R and W are clear (X needs
  * a mode that is not used here). Rights are ANDed over the levels, so tables
  * have both. Bit 11 (SNP) is reserved where the hardware has no snoop control,
  * bits 8 and 9 are ignored where it does not set accessed and dirty.
  */
-#include "iommu/pt/item.h"
+#include "iommu/pt/ps.h"
 
 #define SS_R	(1ull << 0)
 #define SS_W	(1ull << 1)
-#define SS_PS	(1ull << 7) /* a leaf, in SS-PDPE and SS-PDE */
 #define SS_A	(1ull << 8)
 #define SS_D	(1ull << 9)
 #define SS_SNP	(1ull << 11)
-#define SS_ADDR 0x000ffffffffff000ull
 
-#define FMT_MAX_LEAF 3
-#define FMT_BLOCKS   0
 #define FMT_ACCESSED SS_A
 #define FMT_DIRTY    SS_D
-
-PT_INLINE bool fmt_is_table(unsigned int level, u64 item)
-{
-	return level > 1 && !(item & SS_PS);
-}
 
 PT_INLINE u64 fmt_table(unsigned int level, u64 pa)
 {
 	(void)level;
 	return pa | SS_R | SS_W;
-}
-
-PT_INLINE u64 fmt_table_pa(u64 item)
-{
-	return item & SS_ADDR;
-}
-
-PT_INLINE u64 fmt_leaf(unsigned int level, unsigned int lg2, u64 pa, u64 bits)
-{
-	(void)lg2;
-	return pa | bits | (level > 1 ? SS_PS : 0);
-}
-
-PT_INLINE u64 fmt_leaf_pa(unsigned int level, u64 item)
-{
-	return item & SS_ADDR & ~slot_mask(level);
-}
-
-PT_INLINE unsigned int fmt_leaf_lg2(unsigned int level, u64 item)
-{
-	(void)item;
-	return slot_lg2(level);
 }
 
 PT_INLINE u64 fmt_leaf_bits(unsigned int level, u64 item)
@@ -70,14 +39,14 @@ PT_INLINE u64 fmt_leaf_bits(unsigned int level, u64 item)
 PT_INLINE u64 fmt_bits(const struct oli_pt *pt, u32 attrs)
 {
 	(void)pt;
-	return (attrs & OLI_PT_READ ? SS_R : 0) | (attrs & OLI_PT_WRITE ? SS_W : 0) |
-	       (attrs & OLI_PT_SNOOP ? SS_SNP : 0);
+	return when(attrs, OLI_PT_READ, SS_R) | when(attrs, OLI_PT_WRITE, SS_W) |
+	       when(attrs, OLI_PT_SNOOP, SS_SNP);
 }
 
 PT_INLINE u32 fmt_attrs(u64 item)
 {
-	return (item & SS_R ? OLI_PT_READ : 0) | (item & SS_W ? OLI_PT_WRITE : 0) |
-	       (item & SS_SNP ? OLI_PT_SNOOP : 0);
+	return (u32)(when(item, SS_R, OLI_PT_READ) | when(item, SS_W, OLI_PT_WRITE) |
+		     when(item, SS_SNP, OLI_PT_SNOOP));
 }
 
 #include "iommu/pt/map.h"
@@ -91,11 +60,5 @@ const struct oli_pt_format oli_pt_vtdss = {
 	.attrs = OLI_PT_ALL_ATTRS & ~OLI_PT_PRIV,
 	.pa_bits = 52,
 	.iova_bits = {[3] = 39, [4] = 48, [5] = 57},
-	.map = pt_map,
-	.unmap = pt_unmap,
-	.look = pt_look,
-	.walk = pt_walk,
-	.touch = pt_touch,
-	.dirty = pt_dirty,
-	.free = pt_free,
+	FMT_CALLS,
 };

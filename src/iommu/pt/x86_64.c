@@ -12,7 +12,7 @@
  * present is readable. Requests without PASID are user accesses, so U/S is set
  * in tables, and in leaves but for OLI_PT_PRIV. XD is reserved unless enabled.
  */
-#include "iommu/pt/item.h"
+#include "iommu/pt/ps.h"
 
 #define FS_P	(1ull << 0)
 #define FS_RW	(1ull << 1)
@@ -21,19 +21,10 @@
 #define FS_PCD	(1ull << 4)
 #define FS_A	(1ull << 5)
 #define FS_D	(1ull << 6)
-#define FS_PS	(1ull << 7) /* a leaf, above level 1; there it would be PAT */
 #define FS_XD	(1ull << 63)
-#define FS_ADDR 0x000ffffffffff000ull
 
-#define FMT_MAX_LEAF 3
-#define FMT_BLOCKS   0
 #define FMT_ACCESSED FS_A
 #define FMT_DIRTY    FS_D
-
-PT_INLINE bool fmt_is_table(unsigned int level, u64 item)
-{
-	return level > 1 && !(item & FS_PS);
-}
 
 PT_INLINE u64 fmt_table(unsigned int level, u64 pa)
 {
@@ -41,45 +32,25 @@ PT_INLINE u64 fmt_table(unsigned int level, u64 pa)
 	return pa | FS_P | FS_RW | FS_US;
 }
 
-PT_INLINE u64 fmt_table_pa(u64 item)
-{
-	return item & FS_ADDR;
-}
-
-PT_INLINE u64 fmt_leaf(unsigned int level, unsigned int lg2, u64 pa, u64 bits)
-{
-	(void)lg2;
-	return pa | bits | (level > 1 ? FS_PS : 0);
-}
-
-PT_INLINE u64 fmt_leaf_pa(unsigned int level, u64 item)
-{
-	return item & FS_ADDR & ~slot_mask(level);
-}
-
-PT_INLINE unsigned int fmt_leaf_lg2(unsigned int level, u64 item)
-{
-	(void)item;
-	return slot_lg2(level);
-}
-
 PT_INLINE u64 fmt_leaf_bits(unsigned int level, u64 item)
 {
 	(void)level;
-	return item & ~(FS_ADDR | FS_PS);
+	return item & ~(PS_ADDR | PS);
 }
 
 PT_INLINE u64 fmt_bits(const struct oli_pt *pt, u32 attrs)
 {
-	return FS_P | (attrs & OLI_PT_WRITE ? FS_RW : 0) | (attrs & OLI_PT_PRIV ? 0 : FS_US) |
-	       (attrs & OLI_PT_MMIO ? FS_PWT | FS_PCD : 0) |
-	       (pt->features & OLI_PT_NX && !(attrs & OLI_PT_EXEC) ? FS_XD : 0);
+	u64 not_exec = when(pt->features, OLI_PT_NX, FS_XD);
+
+	return FS_P | when(attrs, OLI_PT_WRITE, FS_RW) | when(~attrs, OLI_PT_PRIV, FS_US) |
+	       when(attrs, OLI_PT_MMIO, FS_PWT | FS_PCD) | when(~attrs, OLI_PT_EXEC, not_exec);
 }
 
 PT_INLINE u32 fmt_attrs(u64 item)
 {
-	return OLI_PT_READ | (item & FS_RW ? OLI_PT_WRITE : 0) | (item & FS_US ? 0 : OLI_PT_PRIV) |
-	       (item & FS_PCD ? OLI_PT_MMIO : 0) | (item & FS_XD ? 0 : OLI_PT_EXEC);
+	return (u32)(OLI_PT_READ | when(item, FS_RW, OLI_PT_WRITE) |
+		     when(~item, FS_US, OLI_PT_PRIV) | when(item, FS_PCD, OLI_PT_MMIO) |
+		     when(~item, FS_XD, OLI_PT_EXEC));
 }
 
 #include "iommu/pt/map.h"
@@ -93,11 +64,5 @@ const struct oli_pt_format oli_pt_x86_64 = {
 	.attrs = OLI_PT_ALL_ATTRS & ~OLI_PT_SNOOP,
 	.pa_bits = 52,
 	.iova_bits = {[4] = 47, [5] = 56},
-	.map = pt_map,
-	.unmap = pt_unmap,
-	.look = pt_look,
-	.walk = pt_walk,
-	.touch = pt_touch,
-	.dirty = pt_dirty,
-	.free = pt_free,
+	FMT_CALLS,
 };

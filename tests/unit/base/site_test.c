@@ -16,7 +16,7 @@
 #include "base/site.h"
 
 #define THREADS 4
-#define ROUNDS 200
+#define ROUNDS	200
 
 /* The address that a call in the caller returns to. */
 __attribute__((noinline)) static const void *here(void)
@@ -67,8 +67,15 @@ static void test_names_a_library_function(void **state)
 
 static void test_garbage_has_no_name(void **state)
 {
-	static const u64 garbage[] = {0, 1, 2, 0xfff, 0x1000, 0xdeadbeefdeadbeefull,
-				      0x7fffffffffffull, 0x800000000000ull, UINT64_MAX,
+	static const u64 garbage[] = {0,
+				      1,
+				      2,
+				      0xfff,
+				      0x1000,
+				      0xdeadbeefdeadbeefull,
+				      0x7fffffffffffull,
+				      0x800000000000ull,
+				      UINT64_MAX,
 				      UINT64_MAX - 1};
 	char text[96];
 	int on_stack;
@@ -140,7 +147,8 @@ static void test_from_many_threads(void **state)
 
 	(void)state;
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&t[i], NULL, many, (void *)a_known_place(&line)), 0);
+		assert_int_equal(pthread_create(&t[i], NULL, many, (void *)a_known_place(&line)),
+				 0);
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(t[i], &bad);
 		assert_null(bad);

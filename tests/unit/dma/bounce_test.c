@@ -465,6 +465,7 @@ static void test_killed(void **state)
 	pid_t pid;
 
 	(void)state;
+	lab_needs_fork();
 	d.bounce_slots = 256;
 	lab_start(&l, &d, "dev0", MEM);
 	/* The first segment is ours. */
@@ -503,6 +504,7 @@ static void test_shared(void **state)
 	u32 got;
 
 	(void)state;
+	lab_needs_fork();
 	lab_start(&l, &d, "dev0", MEM);
 	got = fill_pool(&l, pa, 80);
 	assert_int_equal(got, 64);

@@ -664,7 +664,7 @@ static void test_each_failure(void **state)
 static void test_killed(void **state)
 {
 	struct oli_desc d = rig_desc();
-	struct oli_machine *m = lab_open(&d);
+	struct oli_machine *m;
 	struct olio_iova dma;
 	void *cpu;
 	int said[2];
@@ -673,6 +673,8 @@ static void test_killed(void **state)
 	u64 used;
 
 	(void)state;
+	lab_needs_fork();
+	m = lab_open(&d);
 	/* What the machine keeps for all spaces is there from the first one on. */
 	olio_dev_close(lab_dev(m, "dev1"));
 	used = atomic_load(&m->shm->heap_used);

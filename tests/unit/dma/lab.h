@@ -8,6 +8,17 @@
 
 /* As rig_open(); rig_close() ends it. */
 struct oli_machine *lab_open(const struct oli_desc *desc);
+/* ThreadSanitizer cannot follow a child that starts threads: then the test is skipped. */
+#if defined(__SANITIZE_THREAD__)
+#define lab_needs_fork() skip()
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define lab_needs_fork() skip()
+#endif
+#endif
+#ifndef lab_needs_fork
+#define lab_needs_fork() ((void)0)
+#endif
 /* Attach to it, in a child. */
 struct oli_machine *lab_attach(void);
 /* Open a device of it, or fail the test. */

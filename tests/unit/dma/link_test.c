@@ -163,7 +163,9 @@ static u64 some(u64 off)
 static void one_op(struct model *b, struct olio_iova_state *s)
 {
 	u64 offset = some(b->off), len = some(offset ? 0 : b->off), from = some(0), n;
+	u64 high = top(b);
 	struct olio_run run;
+	bool holes = false;
 
 	if (!rig_rand(3))
 		len = SIZE - offset % SIZE;
@@ -186,15 +188,15 @@ static void one_op(struct model *b, struct olio_iova_state *s)
 				 model_unlink(b, offset, len));
 		break;
 	case 6:
-		assert_int_equal(olio_iova_free(s) ? -EBUSY : 0, top(b) ? -EBUSY : 0);
-		if (!top(b))
+		assert_int_equal(olio_iova_free(s), high ? -EBUSY : 0);
+		if (!high)
 			assert_int_equal(olio_iova_alloc(dev, s, (struct olio_pa){b->off}, SIZE), 0);
 		break;
 	default:
-		n = rig_rand(2) ? top(b) : some(b->off);
-		for (u64 i = 0; i < top(b); i++)
-			len = b->at[i] == NONE ? 0 : len;
-		if (n == top(b) && len) {
+		n = rig_rand(2) ? high : some(b->off);
+		for (u64 i = 0; i < high; i++)
+			holes |= b->at[i] == NONE;
+		if (n == high && !holes) {
 			assert_int_equal(olio_iova_destroy(s, n, OLIO_TO_DEVICE, 0), 0);
 			memset(b->at, 0xff, sizeof(b->at));
 			assert_int_equal(olio_iova_alloc(dev, s, (struct olio_pa){b->off}, SIZE), 0);

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "dma/root.h"
 #include "iommu/part.h"
@@ -654,6 +656,177 @@ static void stale_bytes(void **s)
 	leave();
 }
 
+/* Where absence is remembered, each map ends with a sync. */
+static void syncs_of_maps(void **s)
+{
+	static const u64 lens[] = {4096, 9000};
+	struct oli_desc d = type("hostile");
+	struct oli_domain_stats before, now;
+	struct olio_mem *mem;
+	struct olio_iova dma, again;
+	struct olio_run run;
+	u8 buf[9000];
+
+	(void)s;
+	d.linear = 1;
+	enter_desc(d, "hca0");
+	mem = lab_pin(m, lab_pages(65536), 65536);
+	run = first(mem);
+	for (size_t i = 0; i < OLI_ARRAY_SIZE(lens); i++) {
+		run.len = lens[i];
+		oli_domain_stats(dev->domain, &before);
+		assert_int_equal(olio_dma_map(dev, &run, 3, 0, &dma), 0);
+		oli_domain_stats(dev->domain, &now);
+		assert_int_equal(now.syncs - before.syncs, 1);
+		assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
+		for (u64 at = 0; at < run.len; at += 4096)
+			assert_int_equal(olio_dev_read(dev, (struct olio_iova){dma.v + at}, buf, 1),
+					 -EFAULT);
+		assert_int_equal(olio_dma_map(dev, &run, 3, 0, &again), 0);
+		assert_int_equal(again.v, dma.v);
+		assert_int_equal(olio_dev_read(dev, dma, buf, run.len), 0);
+		assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
+	}
+	oli_mem_put(mem);
+	leave();
+}
+
+/* In the lazy window a device may hit what was unmapped, but never a slot that is free again. */
+static void no_window_for_copies(void **s)
+{
+	struct oli_desc d = type("lazy-amd");
+	struct olio_mem *mem;
+	struct olio_map *map;
+	struct olio_iova dma;
+	struct olio_run run;
+	u8 byte;
+
+	(void)s;
+	d.node[oli_node_find(&d, "dma0")].trusted = 0;
+	enter_desc(d, "dma0");
+	mem = lab_pin(m, lab_pages(4096), 4096);
+	run = first(mem);
+	for (int partial = 0; partial < 2; partial++) {
+		run.len = partial ? 1000 : 4096;
+		assert_int_equal(olio_dma_map(dev, &run, 3, 0, &dma), 0);
+		assert_int_equal(olio_dev_read(dev, dma, &byte, 1), 0);
+		assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
+		assert_int_equal(olio_dev_read(dev, dma, &byte, 1), partial ? -EFAULT : 0);
+		assert_int_equal(olio_map_list(dev, &run, 1, 3, 0, &map), 0);
+		dma = olio_map_segs(map, &(size_t){0})->dma;
+		assert_int_equal(olio_dev_read(dev, dma, &byte, 1), 0);
+		olio_map_unmap(map);
+		assert_int_equal(olio_dev_read(dev, dma, &byte, 1), partial ? -EFAULT : 0);
+	}
+	oli_mem_put(mem);
+	leave();
+}
+
+/* A sync copies in the direction that it says, and in no other. */
+static void directions_of_syncs(void **s)
+{
+	struct oli_desc d = type("pc");
+	struct olio_mem *mem;
+	struct olio_iova dma;
+	struct olio_run run;
+	u8 *p, byte;
+
+	(void)s;
+	d.node[oli_node_find(&d, "dma0")].trusted = 0;
+	enter_desc(d, "dma0");
+	p = lab_pages(4096);
+	*p = 1;
+	mem = lab_pin(m, p, 1000);
+	run = first(mem);
+	assert_int_equal(olio_dma_map(dev, &run, 3, 0, &dma), 0);
+	assert_int_equal(olio_dev_write(dev, dma, "\x02", 1), 0);
+	assert_int_equal(olio_dma_sync_for_cpu(dev, dma, 1, OLIO_TO_DEVICE), 0);
+	assert_int_equal(*p, 1);
+	assert_int_equal(olio_dma_sync_for_device(dev, dma, 1, OLIO_FROM_DEVICE), 0);
+	assert_int_equal(olio_dev_read(dev, dma, &byte, 1), 0);
+	assert_int_equal(byte, 2);
+	assert_int_equal(olio_dma_sync_for_cpu(dev, dma, 1, OLIO_FROM_DEVICE), 0);
+	assert_int_equal(*p, 2);
+	*p = 3;
+	assert_int_equal(olio_dma_sync_for_device(dev, dma, 1, OLIO_TO_DEVICE), 0);
+	assert_int_equal(olio_dev_read(dev, dma, &byte, 1), 0);
+	assert_int_equal(byte, 3);
+	assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
+	oli_mem_put(mem);
+	leave();
+	/* A peer's bus address must fit the mask as any other. */
+	enter("p2p-switch", "dma0");
+	mem = bar("acc0", 2, 0, 4096);
+	run = first(mem);
+	works(&run, 1, 0);
+	assert_int_equal(olio_dev_set_mask(dev, 24), 0);
+	refused(&run, 1, 0, OLIO_REASON_MASK);
+	oli_mem_put(mem);
+	leave();
+}
+
+/* A call that fails has not moved ownership: what the device wrote elsewhere stays. */
+static void refused_links_clean_nothing(void **s)
+{
+	struct olio_iova_state state;
+	struct olio_mem *mem;
+	struct olio_run run;
+	u8 *p;
+
+	(void)s;
+	enter("arm-noncoherent", "dma0");
+	p = lab_pages(4096);
+	mem = lab_pin(m, p, 4096);
+	run = first(mem);
+	assert_int_equal(olio_iova_alloc(dev, &state, run.pa, 4096), 0);
+	assert_int_equal(olio_iova_link(&state, &run, 0, 3, 0), 0);
+	assert_int_equal(olio_iova_sync(&state, 0, 4096), 0);
+	assert_int_equal(olio_dev_write(dev, olio_iova_start(&state), "\x07", 1), 0);
+	assert_int_equal(olio_iova_link(&state, &run, 0, 3, 0), -EBUSY);
+	assert_int_equal(olio_iova_destroy(&state, 4096, 3, 0), 0);
+	assert_int_equal(*p, 7);
+	oli_mem_put(mem);
+	leave();
+}
+
+/* Frames of another process, in use as they are. */
+static void foreign_frames(void **s)
+{
+	struct olio_run run;
+	int up[2], down[2];
+	char byte = 0;
+	pid_t child;
+
+	(void)s;
+	lab_needs_fork();
+	enter("pc", "dma0");
+	assert_int_equal(pipe(up) | pipe(down), 0);
+	child = fork();
+	if (!child) {
+		struct oli_machine *mine;
+		struct olio_mem *mem;
+
+		oli_machine_forget(m);
+		mine = lab_attach();
+		if (oli_mem_pin(mine, lab_pages(4096), 4096, 0, &mem))
+			_exit(1);
+		run = first(mem);
+		if (write(up[1], &run, sizeof(run)) != sizeof(run))
+			_exit(2);
+		(void)!read(down[0], &byte, 1);
+		_exit(0);
+	}
+	assert_int_equal(read(up[0], &run, sizeof(run)), sizeof(run));
+	refused(&run, OLIO_TO_DEVICE, 0, OLIO_REASON_BAD_RUN);
+	assert_int_equal(write(down[1], &byte, 1), 1);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(up[0]);
+	close(up[1]);
+	close(down[0]);
+	close(down[1]);
+	leave();
+}
+
 /* Handles: counted, closed, opened again; and what was forgotten goes with them. */
 static void handles(void **s)
 {
@@ -721,7 +894,10 @@ int main(void)
 		cmocka_unit_test(resources),	     cmocka_unit_test(bad_unmaps),
 		cmocka_unit_test(directions),	     cmocka_unit_test(neighbours),
 		cmocka_unit_test(addresses),	     cmocka_unit_test(stale_bytes),
-		cmocka_unit_test(handles),
+		cmocka_unit_test(handles),	     cmocka_unit_test(syncs_of_maps),
+		cmocka_unit_test(foreign_frames),    cmocka_unit_test(no_window_for_copies),
+		cmocka_unit_test(directions_of_syncs),
+		cmocka_unit_test(refused_links_clean_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

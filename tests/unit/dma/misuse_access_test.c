@@ -4,7 +4,7 @@
 
 #include "misuse.h"
 
-#define TO OLIO_TO_DEVICE
+#define TO   OLIO_TO_DEVICE
 #define FROM OLIO_FROM_DEVICE
 
 static void identity_pointer(struct stage *st, bool wrong)

@@ -14,7 +14,7 @@
 
 #include "misuse.h"
 
-#define PAGES 8
+#define PAGES  8
 #define CHUNKS 24 /* 4 whole pages, then pieces of 512 bytes */
 #define ROUNDS 300
 
@@ -45,7 +45,8 @@ static uint32_t draw(struct program *p, uint32_t n)
 static void begin(struct program *p, struct olio_machine *m, struct olio_dev *dev, uint64_t seed)
 {
 	*p = (struct program){.m = m, .dev = dev, .seed = seed};
-	p->buf = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p->buf = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		      0);
 	assert_ptr_not_equal(p->buf, MAP_FAILED);
 	memset(p->buf, 1, PAGES * PAGE);
 	ok(olio_mem_pin(m, p->buf, PAGES * PAGE, 0, &p->mem));

@@ -4,7 +4,7 @@
 
 #include "misuse.h"
 
-#define TO OLIO_TO_DEVICE
+#define TO   OLIO_TO_DEVICE
 #define FROM OLIO_FROM_DEVICE
 
 static void double_unmap(struct stage *st, bool wrong)
@@ -16,6 +16,22 @@ static void double_unmap(struct stage *st, bool wrong)
 	ok(olio_dma_unmap(st->dev, dma, PAGE, TO, 0));
 	if (wrong)
 		(void)!olio_dma_unmap(st->dev, dma, PAGE, TO, 0);
+}
+
+/* A map that failed before, and was made again from the same place, is no excuse. */
+static void double_unmap_after_retry(struct stage *st, bool wrong)
+{
+	struct olio_run run = run_at(st, 0, PAGE);
+	struct olio_iova dma;
+	uint32_t attrs = OLIO_ATTR_MMIO;
+
+	while (olio_dma_map(st->dev, &run, TO, attrs, &dma))
+		attrs = 0;
+	ok(olio_dma_unmap(st->dev, dma, PAGE, TO, 0));
+	if (wrong)
+		(void)!olio_dma_unmap(st->dev, dma, PAGE, TO, 0);
+	/* And one that failed before the mapping that is meant. */
+	assert_int_not_equal(olio_dma_map(st->dev, &run, TO, OLIO_ATTR_MMIO, &dma), 0);
 }
 
 static void never_mapped(struct stage *st, bool wrong)
@@ -275,6 +291,20 @@ static void wrong_owner_reopened(struct stage *st, bool wrong)
 		ok(olio_dma_unmap(st->dev, dma, PAGE, TO, 0));
 }
 
+static void wrong_owner_unmap(struct stage *st, bool wrong)
+{
+	struct olio_run run = run_at(st, 0, PAGE);
+	struct olio_iova dma;
+
+	ok(olio_dma_map(st->dev, &run, TO, 0, &dma));
+	if (!wrong)
+		ok(olio_dma_unmap(st->dev, dma, PAGE, TO, 0));
+	olio_dev_close(st->dev);
+	st->dev = another(st, "dma0");
+	if (wrong)
+		(void)!olio_dma_unmap(st->dev, dma, PAGE, TO, 0);
+}
+
 static void wrong_sync_direction(struct stage *st, bool wrong)
 {
 	struct olio_run run = run_at(st, 0, PAGE);
@@ -347,6 +377,7 @@ static void coherent_as_streaming(struct stage *st, bool wrong)
 
 const struct scene map_scenes[] = {
 	SCENE(1, double_unmap, EVERYWHERE),
+	SCENE(1, double_unmap_after_retry, EVERYWHERE),
 	SCENE(1, never_mapped, EVERYWHERE, .no_there = true),
 	SCENE(2, wrong_size, EVERYWHERE),
 	SCENE(2, wrong_size_longer, TRANSLATED),
@@ -367,6 +398,7 @@ const struct scene map_scenes[] = {
 	SCENE(15, wrong_owner, EVERYWHERE),
 	SCENE(15, wrong_owner_access, EVERYWHERE),
 	SCENE(15, wrong_owner_reopened, EVERYWHERE, .also = 7),
+	SCENE(15, wrong_owner_unmap, EVERYWHERE, .also = 7),
 	SCENE(28, wrong_sync_direction, EVERYWHERE),
 	SCENE(28, wrong_sync_range, EVERYWHERE),
 	SCENE(29, shared_line, "arm-noncoherent"),

@@ -4,7 +4,7 @@
 
 #include "misuse.h"
 
-#define TO OLIO_TO_DEVICE
+#define TO   OLIO_TO_DEVICE
 #define FROM OLIO_FROM_DEVICE
 #define BIDI OLIO_BIDIRECTIONAL
 
@@ -89,16 +89,18 @@ static void touch_while_owned_page(struct stage *st, bool wrong)
 /* The device reads what the CPU wrote under it: known before the unmap. */
 static void touch_while_owned_read(struct stage *st, bool wrong)
 {
-	struct olio_run run = run_at(st, 0, PAGE / 2);
+	struct olio_run run = run_at(st, 32, 1000);
 	struct olio_iova dma;
 	uint8_t byte;
 
 	ok(olio_dma_map(st->dev, &run, TO, 0, &dma));
 	if (wrong)
 		st->buf[100] = 1;
-	ok(olio_dev_read(st->dev, (struct olio_iova){dma.v + 100}, &byte, 1));
-	st->buf[PAGE / 2 + 1] = 1; /* beside it: nothing to do with it */
-	ok(olio_dma_unmap(st->dev, dma, PAGE / 2, TO, 0));
+	/* Beside it, in its first and last line: that is nobody's business. */
+	st->buf[31] = 1;
+	st->buf[1032] = 1;
+	ok(olio_dev_read(st->dev, (struct olio_iova){dma.v + 68}, &byte, 1));
+	ok(olio_dma_unmap(st->dev, dma, 1000, TO, 0));
 }
 
 static void skipped_sync(struct stage *st, bool wrong)

@@ -5,8 +5,10 @@
  * mappings against what the calls themselves said, and what is recorded.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +152,14 @@ static void an_onlooker_owns_nothing(void **state)
 	olio_machine_close(looker);
 	assert_int_equal(olio_dev_open(m, "toaster", &dev), -ENOENT);
 	assert_int_equal(olio_why()->reason, OLIO_REASON_NO_DEVICE);
+	/* A device that was closed provides nothing. */
+	assert_int_equal(olio_dev_open(m, "acc0", &dev), 0);
+	assert_int_equal(olio_mem_from_bar(dev, 2, 0, PAGE, &mem), 0);
+	olio_mem_put(mem);
+	mem = NULL;
+	olio_dev_close(dev);
+	assert_int_equal(olio_mem_from_bar(dev, 2, 0, PAGE, &mem), -EINVAL);
+	assert_null(mem);
 	olio_machine_close(m);
 }
 
@@ -302,6 +312,107 @@ static void mappings_are_walked(void **state)
 	free(area);
 }
 
+/* Neighbours in the address space that are none in the program are two rows. */
+static void mappings_of_two_buffers_are_told_apart(void **state)
+{
+	struct olio_machine *m = make(NULL, "pc");
+	struct olio_mapping_info i = {.size = sizeof(i)};
+	char *area = aligned_alloc(PAGE, LEN), where[40];
+	struct olio_run runs[64];
+	struct olio_mem *mem;
+	struct olio_map *map;
+	struct olio_dev *dev;
+	uint64_t pos = 0;
+	size_t n, n2;
+
+	(void)state;
+	assert_int_equal(olio_dev_open(m, "dma0", &dev), 0);
+	assert_int_equal(olio_mem_pin(m, area, LEN, 0, &mem), 0);
+	/* The second half first: pages 20 … 39, 0 … 19. */
+	assert_int_equal(olio_mem_slice(mem, LEN / 2, LEN / 2, runs, 32, &n), 0);
+	assert_int_equal(olio_mem_slice(mem, 0, LEN / 2, runs + n, 32, &n2), 0);
+	assert_int_equal(olio_map_list(dev, runs, n + n2, OLIO_BIDIRECTIONAL, 0, &map), 0);
+	olio_map_segs(map, &n);
+	assert_int_equal(n, 1);
+	for (int half = 1; half >= 0; half--) {
+		assert_int_equal(olio_next_mapping(m, &pos, &i), 1);
+		assert_int_equal(i.len, LEN / 2);
+		assert_string_equal(i.access, "rw");
+		snprintf(where, sizeof(where), "0x%llx",
+			 (unsigned long long)(uintptr_t)(area + half * (LEN / 2)));
+		assert_non_null(strstr(i.target, where));
+	}
+	assert_int_equal(olio_next_mapping(m, &pos, &i), 0);
+	olio_map_unmap(map);
+	olio_mem_put(mem);
+	olio_dev_close(dev);
+	olio_machine_close(m);
+	free(area);
+}
+
+/* One thread maps and unmaps, this one looks on: what is seen is whole, or not there. */
+
+struct churn {
+	struct olio_dev *dev;
+	const struct olio_run *runs;
+	size_t n;
+	atomic_bool stop;
+	unsigned int rounds;
+};
+
+static void *churn(void *arg)
+{
+	struct churn *c = arg;
+
+	while (!atomic_load(&c->stop)) {
+		struct olio_map *map;
+
+		if (olio_map_list(c->dev, c->runs, c->n, OLIO_TO_DEVICE, 0, &map))
+			abort();
+		olio_map_unmap(map);
+		c->rounds++;
+	}
+	return NULL;
+}
+
+static void mappings_are_walked_while_they_change(void **state)
+{
+	struct olio_machine *m = make(NULL, "pc");
+	struct olio_mapping_info i = {.size = sizeof(i)};
+	char *area = aligned_alloc(PAGE, LEN);
+	struct churn c = {0};
+	struct olio_mem *mem;
+	unsigned int seen = 0;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(olio_dev_open(m, "dma0", &c.dev), 0);
+	assert_int_equal(olio_mem_pin(m, area, LEN, 0, &mem), 0);
+	c.runs = olio_mem_runs(mem, &c.n);
+	assert_int_equal(pthread_create(&thread, NULL, churn, &c), 0);
+	/* Until both have done something worth the name; a walk takes far less than a second. */
+	for (unsigned int walks = 0; walks < 3000 || (seen < 20 && walks < 2000000); walks++) {
+		uint64_t pos = 0, total = 0;
+
+		while (olio_next_mapping(m, &pos, &i) == 1) {
+			assert_true(i.len && i.len % PAGE == 0 && i.iova % PAGE == 0);
+			assert_string_equal(i.access, "r");
+			assert_non_null(strstr(i.target, "] 0x"));
+			total += i.len;
+			seen++;
+		}
+		/* While it is walked one map can go and the next one come at other addresses. */
+		assert_true(total <= 4 * LEN);
+	}
+	atomic_store(&c.stop, true);
+	pthread_join(thread, NULL);
+	assert_true(seen >= 20 && c.rounds > 10);
+	olio_mem_put(mem);
+	olio_dev_close(c.dev);
+	olio_machine_close(m);
+	free(area);
+}
+
 /* ---- records ---- */
 
 static void faults_and_misuse_are_read(void **state)
@@ -412,6 +523,8 @@ int main(void)
 		cmocka_unit_test(the_tree_is_walked),
 		cmocka_unit_test(peers_follow_the_acs_bits),
 		cmocka_unit_test(mappings_are_walked),
+		cmocka_unit_test(mappings_of_two_buffers_are_told_apart),
+		cmocka_unit_test(mappings_are_walked_while_they_change),
 		cmocka_unit_test(faults_and_misuse_are_read),
 		cmocka_unit_test(memory_put_while_mapped_is_noticed),
 		cmocka_unit_test(classes_have_names),

@@ -110,6 +110,7 @@ static void empty_base_is_pc(void **state)
 	assert_int_equal(desc.nr_nodes, 0);
 	assert_int_equal(desc.ram_size, 1ull << 30);
 	assert_string_equal(desc.about, "");
+	round_trip(&desc);
 }
 
 /* The members of a description, said once by key. Whoever adds a member adds a row here. */

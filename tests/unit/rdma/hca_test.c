@@ -435,6 +435,27 @@ static void test_read_only_entries(void **state)
 	expect(&p->a, p->x.scq, 2, IBV_WC_REM_OP_ERR);
 }
 
+/* And so is what a READ brings back. */
+static void test_read_only_target(void **state)
+{
+	struct pair *p = *state;
+	struct rxe_send_wqe *w = send_slot(&p->x);
+	struct oli_mr *mr;
+
+	memset(p->b.buf, 3, 8);
+	assert_int_equal(try_reg(&p->a, (uintptr_t)p->a.buf, PAGE, (uintptr_t)p->a.buf, 0, &mr), 0);
+	mr->access |= IBV_ACCESS_LOCAL_WRITE;
+	w->wr.wr_id = 1;
+	w->wr.opcode = IBV_WR_RDMA_READ;
+	w->wr.wr.rdma.remote_addr = (uintptr_t)p->b.buf;
+	w->wr.wr.rdma.rkey = oli_mr_rkey(p->b.mr);
+	add_sge(w, (uintptr_t)p->a.buf, 8, oli_mr_lkey(mr));
+	send_push(&p->x);
+	assert_int_equal(ring(&p->x), 0);
+	expect(&p->a, p->x.scq, 1, IBV_WC_LOC_PROT_ERR);
+	assert_int_equal(p->a.buf[0], 0);
+}
+
 /* The same list in blocks of 4 KiB, so that pages of it can be exchanged. Return: it. */
 static u64 *list_pages(struct node *n, struct oli_mr *mr)
 {
@@ -449,6 +470,23 @@ static u64 *list_pages(struct node *n, struct oli_mr *mr)
 	mr->page_shift = 12;
 	mr->nr_blocks = pages;
 	return list;
+}
+
+/* A list that ends too early is a fault as well, not a look at what lies behind it. */
+static void test_short_list(void **state)
+{
+	struct pair *p = *state;
+
+	list_pages(&p->b, p->b.mr);
+	p->b.mr->nr_blocks = 2;
+	post_rdma(&p->x, 1, IBV_WR_RDMA_WRITE, 0, 2 * PAGE, (uintptr_t)p->b.buf,
+		  oli_mr_rkey(p->b.mr));
+	post_rdma(&p->x, 2, IBV_WR_RDMA_WRITE, 0, 3 * PAGE, (uintptr_t)p->b.buf,
+		  oli_mr_rkey(p->b.mr));
+	assert_int_equal(ring(&p->x), 0);
+	expect(&p->a, p->x.scq, 1, IBV_WC_SUCCESS);
+	expect(&p->a, p->x.scq, 2, IBV_WC_REM_OP_ERR);
+	p->b.mr->nr_blocks = BUF_SIZE / PAGE;
 }
 
 /* Memory that is nobody's: the list leads to a BAR, as that of a peer's memory will. */
@@ -610,6 +648,13 @@ static void test_sweep(void **state)
 }
 
 /* ---- kill -9 ---- */
+
+/* A child of a process with threads starts its own: a race detector takes that, if it is told to. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
 
 static void child(int point, bool in_dereg)
 {
@@ -805,6 +850,8 @@ int main(void)
 		ON(test_atomic_fault, setup),
 		ON(test_receive_fault, setup),
 		ON(test_read_only_entries, setup),
+		ON(test_read_only_target, setup),
+		ON(test_short_list, setup),
 		ON(test_bar, setup),
 		cmocka_unit_test(test_refused),
 		ON(test_bad_memory, setup),

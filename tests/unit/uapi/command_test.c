@@ -40,6 +40,9 @@ static void open_of_no_device(void **state)
 
 	(void)state;
 	assert_int_equal(oli_ufile_open(77, O_RDWR, &f, &fd), -ENXIO);
+	/* There is one, but this program is not shown it. */
+	assert_true(oli_process_machine()->shm->nr_devices > 1);
+	assert_int_equal(oli_ufile_open(1, O_RDWR, &f, &fd), -ENXIO);
 	assert_null(f);
 	assert_int_equal(fd, -1);
 }

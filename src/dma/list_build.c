@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Lists: any runs, in any order, in one call (A2, B6, B7, B9).
+ *
+ * In six steps, of which only the first knows kinds of memory, and each of which is
+ * undone by the same code that takes a whole map down:
+ *
+ *   decide   each run once; it is cut to pieces, and nothing is changed yet
+ *   copy     pieces that must be bounced are
+ *   address  by offset or bus address; or chains of pieces get a range of IOVAs each
+ *   map      into these ranges, and one sync a chain
+ *   segment  what meets is one, as far as the device's limits allow
+ *   own      the other pieces are cleaned; it cannot fail any more
+ *
+ *   chain    pieces that meet on granules: one range, and one segment. If there is no
+ *            room for a chain it is cut in half, down to one piece
+ *
+ *   runs     |---RAM---|---RAM---|--BAR--|==private==|-RAM-
+ *   pieces   |d|---d---|---d-----|--bus--|=b==|==b===|--d--
+ *   chains   |         1         |       |        2
+ *
+ * The sum of all lengths is at most 2^62, so an offset in a map never wraps; neither
+ * does a chain rounded up to granules.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "dma/list.h"
+#include "dma/place.h"
+
+#define MOST_BYTES (1ull << 62)
+
+/* Room for one more of @size bytes in *@array. Return: 0, no-memory. */
+static int grow(void *array, size_t n, size_t *room, size_t size)
+{
+	size_t want = *room ? *room * 2 : 8;
+	void *p, *old;
+
+	if (n < *room)
+		return 0;
+	memcpy(&old, array, sizeof(old));
+	p = OLI_FAULT() ? NULL : reallocarray(old, want, size);
+	if (!p)
+		return oli_refuse(OLIO_REASON_NO_MEMORY, "a list of %zu pieces", n);
+	memcpy(array, &p, sizeof(p));
+	*room = want;
+	return 0;
+}
+
+/* ---- decide ---- */
+
+/* Does what begins at @pa go on in the granule where the piece before it ended? */
+static bool meets(const struct olio_map *map, struct olio_pa pa)
+{
+	const struct oli_piece *before = &map->piece[map->npieces - 1];
+	u64 mask = map->dev->granule_mask;
+
+	return map->npieces && before->how != OLIO_PIECE_P2P_BUS && !(pa.v & mask) &&
+	       !((before->pa.v + before->len) & mask);
+}
+
+static enum olio_piece_how how_of(enum oli_how how, bool bounced)
+{
+	if (bounced)
+		return OLIO_PIECE_BOUNCED;
+	if (how == OLI_HOW_P2P_BUS)
+		return OLIO_PIECE_P2P_BUS;
+	return how == OLI_HOW_P2P_HOST ? OLIO_PIECE_P2P_HOST : OLIO_PIECE_DIRECT;
+}
+
+static int add_run(struct olio_map *map, const struct olio_run *run, enum oli_how how)
+{
+	struct oli_cut cut = oli_cut(map->dev, run, how);
+	struct oli_piece *p;
+	int err;
+
+	while (cut.left) {
+		err = grow(&map->piece, map->npieces, &map->room, sizeof(*p));
+		if (err)
+			return err;
+		p = &map->piece[map->npieces];
+		*p = (struct oli_piece){.off = map->len, .pa = cut.pa, .at = cut.pa};
+		p->kind = (u8)run->kind;
+		p->joins = how != OLI_HOW_P2P_BUS && meets(map, cut.pa);
+		p->len = oli_cut_next(&cut);
+		p->how = (u8)how_of(how, cut.bounced);
+		map->len += p->len;
+		map->npieces++;
+	}
+	return 0;
+}
+
+static int decide(struct olio_map *map, const struct olio_run *runs, size_t n)
+{
+	enum oli_how how;
+	int err;
+
+	if (!n)
+		return oli_refuse(OLIO_REASON_BAD_ARGUMENT, "an empty list");
+	for (size_t i = 0; i < n; i++) {
+		err = oli_decide(map->dev, &runs[i], map->dir, map->attrs, &how);
+		if (!err && runs[i].len > MOST_BYTES - map->len)
+			err = oli_refuse(OLIO_REASON_OVERFLOW, "the lengths of %zu runs", n);
+		if (!err)
+			err = add_run(map, &runs[i], how);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- copy ---- */
+
+static bool owned(const struct olio_map *map, const struct oli_piece *p)
+{
+	return map->dev->syncs && !(map->attrs & OLIO_ATTR_SKIP_CPU_SYNC) &&
+	       p->how == OLIO_PIECE_DIRECT;
+}
+
+static int copy(struct olio_map *map)
+{
+	struct oli_piece *p;
+	int err;
+
+	for (; map->ready < map->npieces; map->ready++) {
+		p = &map->piece[map->ready];
+		if (p->how == OLIO_PIECE_BOUNCED) {
+			err = oli_bounce_map(map->dev, p->pa, p->len, map->dir, map->attrs, &p->at);
+			if (err)
+				return err;
+			p->copied = true;
+			map->copies++;
+		}
+	}
+	return 0;
+}
+
+/* ---- address ---- */
+
+/* One range for pieces [@first, @first + @n), or several for parts of it. */
+static int chain_add(struct olio_map *map, size_t first, size_t n)
+{
+	const struct oli_piece *p = &map->piece[first], *last = p + n - 1;
+	u64 size = oli_span(map->dev, p->pa, last->off + last->len - p->off);
+	struct oli_chain *c;
+	int err = grow(&map->chain, map->nchains, &map->chain_room, sizeof(*c));
+
+	if (err)
+		return err;
+	c = &map->chain[map->nchains];
+	*c = (struct oli_chain){.size = size, .first = first, .n = n};
+	err = oli_domain_alloc(map->dev->domain, size, map->dev->mask, &c->start);
+	if (!err) {
+		map->nchains++;
+		return 0;
+	}
+	if (err != -ENOSPC || n == 1)
+		return oli_domain_refused(map->dev, err, size);
+	err = chain_add(map, first, n / 2);
+	return err ? err : chain_add(map, first + n / 2, n - n / 2);
+}
+
+static int address(struct olio_map *map)
+{
+	const struct oli_desc *desc = map->dev->desc;
+	u64 offset = map->dev->reach == OLI_REACH_DIRECT ? desc->dma_offset : 0;
+	size_t i, n;
+	int err;
+
+	for (i = 0; i < map->npieces; i += n) {
+		struct oli_piece *p = &map->piece[i];
+
+		n = 1;
+		if (p->how == OLIO_PIECE_P2P_BUS) {
+			p->dma.v = p->pa.v - desc->bus_offset;
+		} else if (map->dev->reach != OLI_REACH_TRANSLATED) {
+			p->dma.v = p->at.v + offset;
+		} else {
+			while (i + n < map->npieces && map->piece[i + n].joins)
+				n++;
+			err = chain_add(map, i, n);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* ---- map ---- */
+
+static int chain_map(struct olio_map *map, struct oli_chain *c)
+{
+	struct olio_dev *dev = map->dev;
+	struct oli_piece *p = &map->piece[c->first];
+	u64 mask = dev->granule_mask, base = c->start.v + (p->pa.v & mask) - p->off;
+	int err;
+
+	for (; c->mapped < c->n; c->mapped++, p++) {
+		p->dma.v = base + p->off;
+		err = oli_domain_map(dev->domain, oli_granules(dev, p->dma, p->len),
+				     (struct olio_pa){p->at.v & ~mask},
+				     oli_prot(dev, map->dir, map->attrs,
+					      p->how == OLIO_PIECE_P2P_HOST));
+		if (err)
+			return oli_domain_refused(dev, err, p->len);
+	}
+	err = oli_domain_sync(dev->domain,
+			      (struct olio_iova_range){c->start, {c->start.v + c->size - 1}});
+	return err ? oli_domain_refused(dev, err, c->size) : 0;
+}
+
+static int map_chains(struct olio_map *map)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < map->nchains && !err; i++)
+		err = chain_map(map, &map->chain[i]);
+	return err;
+}
+
+/* ---- segment ---- */
+
+/* Bytes at @dma that fit into one segment. */
+static u64 segment_room(const struct olio_dev *dev, u64 dma)
+{
+	u64 room = dev->max_segment;
+
+	if (dev->boundary && dev->boundary - (dma & (dev->boundary - 1)) < room)
+		room = dev->boundary - (dma & (dev->boundary - 1));
+	return room;
+}
+
+/* Return: how many there are; they are written if @seg is not NULL. */
+static size_t segments(const struct olio_map *map, struct olio_seg *seg)
+{
+	const struct oli_piece *p = map->piece, *before = NULL;
+	u64 dma, left, len, room = 0; /* of the last segment */
+	size_t n = 0;
+
+	for (; p < map->piece + map->npieces; before = p++) {
+		if (before && (before->dma.v + before->len != p->dma.v ||
+			       (before->how == OLIO_PIECE_P2P_BUS) != (p->how == OLIO_PIECE_P2P_BUS)))
+			room = 0;
+		for (dma = p->dma.v, left = p->len; left; dma += len, left -= len) {
+			if (!room) {
+				room = segment_room(map->dev, dma);
+				if (seg)
+					seg[n] = (struct olio_seg){{dma}, 0};
+				n++;
+			}
+			len = left < room ? left : room;
+			room -= len;
+			if (seg)
+				seg[n - 1].len += len;
+		}
+	}
+	return n;
+}
+
+static int segment(struct olio_map *map)
+{
+	map->nsegs = segments(map, NULL);
+	map->seg = OLI_FAULT() ? NULL : reallocarray(NULL, map->nsegs, sizeof(*map->seg));
+	if (!map->seg)
+		return oli_refuse(OLIO_REASON_NO_MEMORY, "%zu segments", map->nsegs);
+	(void)segments(map, map->seg);
+	return 0;
+}
+
+/* The others become the device's. Last of all: a call that fails has moved nothing. */
+static void own(struct olio_map *map)
+{
+	for (size_t i = 0; map->dev->syncs && i < map->npieces; i++)
+		if (owned(map, &map->piece[i]))
+			oli_own_device(map->dev, map->piece[i].pa, map->piece[i].len, map->dir);
+}
+
+int oli_map_build(struct olio_map *map, const struct olio_run *runs, size_t n)
+{
+	int err = decide(map, runs, n);
+
+	if (!err)
+		err = copy(map);
+	if (!err)
+		err = address(map);
+	if (!err)
+		err = map_chains(map);
+	if (!err)
+		err = segment(map);
+	if (!err)
+		own(map);
+	return err;
+}
+
+/* ---- down again ---- */
+
+void oli_map_take_down(struct olio_map *map, u32 attrs)
+{
+	struct olio_dev *dev = map->dev;
+
+	for (size_t i = 0; i < map->nchains; i++)
+		(void)!oli_give_range(dev, map->chain[i].start, map->chain[i].size);
+	/* The slots are somebody else's next: the device must have forgotten them. */
+	if (map->copies && map->nchains)
+		oli_domain_flush(dev->domain);
+	if (!map->copies && !dev->syncs)
+		return;
+	for (size_t i = 0; i < map->ready; i++) {
+		const struct oli_piece *p = &map->piece[i];
+
+		if (p->copied)
+			oli_bounce_unmap(dev, p->at, p->len, map->dir, attrs);
+		else if (owned(map, p) && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
+			oli_own_cpu(dev, p->pa, p->len, map->dir);
+	}
+}
