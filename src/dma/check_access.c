@@ -269,18 +269,15 @@ static bool reserved(const struct access *a)
 
 static bool strangers(const struct access *a)
 {
-	struct oli_dma_local *local = oli_dma_local(a->dev->m);
+	struct oli_shelf *s = &a->dev->check->local->by_pa;
 
-	for (struct olio_dev *other = local->devs; other; other = other->next) {
-		struct oli_track *t;
+	for (u32 i = 0; i < s->n; i++) {
+		struct oli_track *t = s->at[i];
 
-		if (other == a->dev || !other->check)
-			continue;
-		t = oli_shelf_find(&other->check->by_dma, a->dma);
-		if (!t)
+		if (t->dev == a->dev || a->dma - t->dma >= t->len)
 			continue;
 		oli_misuse(a->dev, 15, a->site, t->site, "%s %s " RANGE ", which is mapped for %s",
-			   a->dev->node->name, verb(a), a->dma, a->len, other->node->name);
+			   a->dev->node->name, verb(a), a->dma, a->len, t->dev->node->name);
 		return true;
 	}
 	return false;

@@ -34,18 +34,11 @@ static const char *dir_name(enum olio_dir dir)
 /* The track of another device of this process that an unmap may mean. */
 static struct oli_track *strangers(struct olio_dev *dev, u64 dma, u64 len)
 {
-	struct oli_dma_local *local = oli_dma_local(dev->m);
+	struct oli_shelf *s = &dev->check->local->by_pa;
 
-	/* Handles are added in front and never taken out: this walk needs no lock. */
-	for (struct olio_dev *other = local->devs; other; other = other->next) {
-		struct oli_track *t;
-
-		if (other == dev || !other->check)
-			continue;
-		t = oli_shelf_find(&other->check->by_dma, dma);
-		if (t && t->dma == dma && t->len == len)
-			return t;
-	}
+	for (u32 i = 0; i < s->n; i++)
+		if (s->at[i]->dev != dev && s->at[i]->dma == dma && s->at[i]->len == len)
+			return s->at[i];
 	return NULL;
 }
 

@@ -77,7 +77,7 @@ static int frames_check(struct olio_dev *dev, const struct olio_run *run, u32 *a
 	return bad_frames(dev, run);
 }
 
-static int bar_check(struct olio_dev *dev, const struct olio_run *run)
+static __attribute__((noinline)) int bar_check(struct olio_dev *dev, const struct olio_run *run)
 {
 	struct oli_phys phys;
 
@@ -154,7 +154,8 @@ static bool beyond(const struct olio_dev *dev, u64 dma, u64 len)
 	return dma > dev->mask || len - 1 > dev->mask - dma;
 }
 
-static int decide_mmio(struct olio_dev *dev, const struct olio_run *run, enum oli_how *how)
+static __attribute__((noinline)) int decide_mmio(struct olio_dev *dev, const struct olio_run *run,
+						  enum oli_how *how)
 {
 	const struct oli_node *provider = &dev->desc->node[run->provider];
 	struct olio_p2p p2p;

@@ -23,15 +23,15 @@
 
 #define CHUNK_SPANS 64
 #define CHUNK_BYTES (1u << 20)
-#define COPY_BYTES 4096u
+#define COPY_BYTES  4096u
 
 /* Where a transfer is in one of its lists, and the spans of the chunk under way. */
 struct side {
 	const struct oli_list *list;
-	u32 i;	  /* the piece */
+	u32 i; /* the piece */
 	u64 done; /* bytes of it */
 	u16 slot; /* whose process memory is */
-	u32 gen;  /* of it */
+	u32 gen; /* of it */
 	u32 access;
 	bool in; /* a transaction is open */
 	struct oli_bus_tx tx;
@@ -48,7 +48,8 @@ static u64 dma_run(struct oli_machine *m, const struct oli_mr *mr, u64 at, u64 m
 		   struct olio_iova *dma)
 {
 	const u64 *block = oli_ptr(m, mr->plist_off);
-	u64 size = 1ull << mr->page_shift, i = (at >> mr->page_shift) - (mr->iova >> mr->page_shift);
+	u64 size = 1ull << mr->page_shift,
+	    i = (at >> mr->page_shift) - (mr->iova >> mr->page_shift);
 	u64 len;
 
 	if (i >= mr->nr_blocks)
@@ -184,8 +185,13 @@ static int move_spans(struct oli_machine *m, struct oli_xfer *x, const struct si
 	struct iovec local[CHUNK_SPANS], remote[CHUNK_SPANS];
 	bool here = is_here(m, r);
 	struct oli_move mv = {.slot = here ? m->slot : r->span[0].slot,
-			      .gen = here ? m->gen : r->span[0].gen, .to_remote = x->to_remote, .local = local, .remote = remote,
-			      .nlocal = l->n, .nremote = r->n, .len = len};
+			      .gen = here ? m->gen : r->span[0].gen,
+			      .to_remote = x->to_remote,
+			      .local = local,
+			      .remote = remote,
+			      .nlocal = l->n,
+			      .nremote = r->n,
+			      .len = len};
 	int err;
 
 	to_iov(l, local);
@@ -257,7 +263,8 @@ static int faulted(struct oli_machine *m, struct oli_xfer *x, const struct side 
 }
 
 /* Return: bytes that were moved, or -errno. */
-static s64 chunk(struct oli_machine *m, struct oli_xfer *x, struct side *l, struct side *r, u64 left)
+static s64 chunk(struct oli_machine *m, struct oli_xfer *x, struct side *l, struct side *r,
+		 u64 left)
 {
 	u64 len = left < CHUNK_BYTES ? left : CHUNK_BYTES;
 	int err = fill(m, r, len);
@@ -320,8 +327,11 @@ static u32 pieces(const struct oli_list *list, struct iovec *iov)
 int oli_list_move(struct oli_machine *m, struct oli_xfer *x)
 {
 	struct iovec local[OLI_MAX_SGE + 1], remote[OLI_MAX_SGE + 1];
-	struct oli_move mv = {.slot = x->slot, .to_remote = x->to_remote, .local = local,
-			      .remote = remote, .len = x->len};
+	struct oli_move mv = {.slot = x->slot,
+			      .to_remote = x->to_remote,
+			      .local = local,
+			      .remote = remote,
+			      .len = x->len};
 	int err;
 
 	x->bad_side = OLI_SIDE_NONE;

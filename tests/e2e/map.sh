@@ -170,4 +170,28 @@ assert ls('maps')['maps'] == [] or sys.argv[2] != 'iommu'
 EOF
 works "maps and page lists behind an IOMMU" "$OLIO" run --machine-type p2p-acs --device hca0 -- /usr/bin/python3 "$tmp/reg.py" "$OLIO" iommu
 works "page lists without" "$OLIO" run --machine-type no-iommu --device hca0 -- /usr/bin/python3 "$tmp/reg.py" "$OLIO" none
+
+# ---- what was recorded ----
+cat >"$tmp/wrong.py" <<'EOF'
+import ctypes as c, json, os, subprocess, sys
+lib = c.CDLL(os.path.join(os.path.dirname(sys.argv[1]), '../lib/libolio.so.0'))
+m, dev, why = c.c_void_p(), c.c_void_p(), c.create_string_buffer(512)
+assert lib.olio_machine_create(sys.argv[2].encode(), b'pc', c.byref(m), why, 512) == 0, why.value
+assert lib.olio_dev_open(m, b'dma0', c.byref(dev)) == 0
+class iova(c.Structure): _fields_ = [('v', c.c_uint64)]
+lib.olio_dev_read.argtypes = [c.c_void_p, iova, c.c_void_p, c.c_uint64]
+lib.olio_dma_unmap.argtypes = [c.c_void_p, iova, c.c_uint64, c.c_int, c.c_uint32]
+assert lib.olio_dev_read(dev, iova(0x1234000), why, 16) == -14
+assert lib.olio_dma_unmap(dev, iova(0x5678000), 4096, 1, 0) == -2
+d = json.loads(subprocess.run([sys.argv[1], 'ls', '-m', sys.argv[2], '--json', 'faults', 'misuse'],
+                              check=True, capture_output=True, text=True).stdout)
+fault, = d['faults']
+assert fault['device'] == 'dma0' and fault['dma'] == 0x1234000 and fault['access'] == 'read', d
+assert fault['pid'] == os.getpid() and fault['length'] == 16, d
+misuse, = d['misuse']
+assert misuse['class'] == 1 and misuse['name'] == 'double-unmap' and misuse['device'] == 'dma0', d
+lib.olio_dev_close(dev)
+lib.olio_machine_close(m)
+EOF
+works "faults and misuse are listed" python3 "$tmp/wrong.py" "$OLIO" "wrong-$$"
 plan

@@ -150,7 +150,8 @@ static u64 va_of(struct node *n, struct oli_domain *d, u64 dma)
 	return phys.va;
 }
 
-/* Could the pages be listed in blocks of @size? Page i of them is at dma[i], and known as iova + i pages. */
+/* Could the pages be listed in blocks of @size? Page i of them is at dma[i], and known as iova + i
+ * pages. */
 static bool fits(const u64 *dma, u64 pages, u64 iova, u64 size)
 {
 	for (u64 i = 0; i < pages; i++) {
@@ -195,7 +196,8 @@ static u64 rnd(u64 *seed)
 static void lists_of(struct node *n, u8 *area, u64 seed, int rounds)
 {
 	for (int i = 0; i < rounds; i++) {
-		u64 at = rnd(&seed) % AREA, len = 1 + rnd(&seed) % (rnd(&seed) % 2 ? AREA : 3 * PAGE);
+		u64 at = rnd(&seed) % AREA,
+		    len = 1 + rnd(&seed) % (rnd(&seed) % 2 ? AREA : 3 * PAGE);
 		u64 start = (uintptr_t)area + at, iova = start;
 		struct oli_mr *mr;
 
@@ -537,6 +539,43 @@ static void test_bar(void **state)
 	olio_dev_close(hca);
 }
 
+/*
+ * A process that dies or becomes another program in the middle of a transfer does not answer
+ * any more, whatever the device finds of it: its peer is to try again, not to fail at once.
+ */
+static void test_gone(void **state)
+{
+	struct pair *p = *state;
+	struct oli_slot *s = oli_slot(p->a.m, p->b.m->slot);
+	struct oli_list here, there;
+	struct oli_xfer x = {.slot = p->b.m->slot,
+			     .to_remote = true,
+			     .local = &here,
+			     .remote = &there,
+			     .len = 3 * PAGE};
+	struct oli_fail f = {0};
+
+	oli_list_init(&here);
+	oli_list_init(&there);
+	assert_int_equal(oli_mr_local(p->a.m, p->x.qp, oli_mr_lkey(p->a.mr), (uintptr_t)p->a.buf,
+				      x.len, 0, &here, &f),
+			 0);
+	assert_int_equal(oli_mr_remote(p->a.m, p->y.qp, oli_mr_rkey(p->b.mr), (uintptr_t)p->b.buf,
+				       x.len, IBV_ACCESS_REMOTE_WRITE, &there, &f),
+			 0);
+	assert_int_equal(oli_list_move(p->a.m, &x), 0);
+	oli_slot_suspend(p->b.m, true);
+	assert_int_not_equal(s->state, OLI_SLOT_LIVE);
+	assert_int_equal(oli_list_move(p->a.m, &x), -ESRCH);
+	oli_slot_suspend(p->b.m, false);
+	assert_int_equal(oli_list_move(p->a.m, &x), 0);
+	/* Alive, and its entry is missing: that is a fault. */
+	take_out(&p->b, p->b.mr, 0);
+	assert_int_equal(oli_list_move(p->a.m, &x), -EFAULT);
+	assert_true(x.fault != 0);
+	assert_int_equal(x.bad_side, OLI_SIDE_REMOTE);
+}
+
 /* ---- what is refused ---- */
 
 static void refused(const char *type, enum olio_reason reason, enum olio_reason other)
@@ -564,8 +603,7 @@ static void refused(const char *type, enum olio_reason reason, enum olio_reason 
 	after = look(&n);
 	expect_same(&before, &after, type, 0);
 	assert_int_equal(newest(&n), records + 1);
-	snprintf(text, sizeof(text), "ibv_reg_mr on hca0 refused: %s: ",
-		 olio_reason_name(reason));
+	snprintf(text, sizeof(text), "ibv_reg_mr on hca0 refused: %s: ", olio_reason_name(reason));
 	expect_record(&n, records + 1, text);
 	oli_ctx_destroy(n.m, n.ctx);
 	oli_machine_close(n.m);
@@ -598,8 +636,9 @@ static void test_bad_memory(void **state)
 	before = look(n);
 	assert_int_equal(try_reg(n, (uintptr_t)area, 5 * PAGE, (uintptr_t)area, ALL_ACCESS, &mr),
 			 -EFAULT);
-	assert_int_equal(try_reg(n, (uintptr_t)area + 8 * PAGE, 1, (uintptr_t)area, ALL_ACCESS, &mr),
-			 -EFAULT);
+	assert_int_equal(
+		try_reg(n, (uintptr_t)area + 8 * PAGE, 1, (uintptr_t)area, ALL_ACCESS, &mr),
+		-EFAULT);
 	assert_null(mr);
 	after = look(n);
 	expect_same(&before, &after, "bad memory", 0);
@@ -649,7 +688,8 @@ static void test_sweep(void **state)
 
 /* ---- kill -9 ---- */
 
-/* A child of a process with threads starts its own: a race detector takes that, if it is told to. */
+/* A child of a process with threads starts its own: a race detector takes that, if it is told to.
+ */
 __attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
@@ -834,7 +874,10 @@ static int setup_hostile(void **state)
 int main(void)
 {
 #define ON(f, s) cmocka_unit_test_setup_teardown(f, s, pair_teardown)
-#define NAMED(f, s, n) {n, f, s, pair_teardown, NULL}
+#define NAMED(f, s, n)                                                                             \
+	{                                                                                          \
+		n, f, s, pair_teardown, NULL                                                       \
+	}
 	const struct CMUnitTest tests[] = {
 		ON(test_lists, setup),
 		NAMED(test_lists, setup_amd, "test_lists, AMD tables, lazy"),
@@ -853,6 +896,7 @@ int main(void)
 		ON(test_read_only_target, setup),
 		ON(test_short_list, setup),
 		ON(test_bar, setup),
+		ON(test_gone, setup),
 		cmocka_unit_test(test_refused),
 		ON(test_bad_memory, setup),
 		ON(test_sweep, setup),
