@@ -37,9 +37,14 @@
 	X(dwfl_build_id_find_debuginfo)                                                            \
 	X(dwfl_report_end)                                                                         \
 	X(dwfl_addrmodule)                                                                         \
-	X(dwfl_module_addrname)                                                                    \
+	X(dwfl_module_addrinfo)                                                                    \
 	X(dwfl_module_getsrc)                                                                      \
-	X(dwfl_lineinfo)
+	X(dwfl_lineinfo)                                                                           \
+	X(dwfl_module_nextcu)                                                                      \
+	X(dwarf_haspc)                                                                             \
+	X(dwarf_getsrc_die)                                                                        \
+	X(dwarf_linesrc)                                                                           \
+	X(dwarf_lineno)
 
 static struct {
 #define DW_MEMBER(name) __typeof__(&name) name;
@@ -98,22 +103,48 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Without the index that some compilers leave out, all units are asked. */
+static const char *search_units(Dwfl_Module *module, u64 at, int *number)
+{
+	Dwarf_Addr bias;
+	Dwarf_Die *unit = NULL;
+	Dwarf_Line *line;
+
+	while ((unit = dw.dwfl_module_nextcu(module, unit, &bias))) {
+		if (dw.dwarf_haspc(unit, at - bias) <= 0)
+			continue;
+		line = dw.dwarf_getsrc_die(unit, at - bias);
+		if (!line || dw.dwarf_lineno(line, number))
+			return NULL;
+		return dw.dwarf_linesrc(line, NULL, NULL);
+	}
+	return NULL;
+}
+
+static const char *file_and_line(Dwfl_Module *module, u64 at, int *number)
+{
+	Dwfl_Line *line = dw.dwfl_module_getsrc(module, at);
+
+	return line ? dw.dwfl_lineinfo(line, NULL, number, NULL, NULL, NULL)
+		    : search_units(module, at, number);
+}
+
 /* "file.c:123 (function)". Return: false if there is no line. */
 static bool by_debuginfo(Dwfl *session, u64 at, char *text, size_t size)
 {
-	Dwfl_Module *module;
 	const char *file, *function;
-	Dwfl_Line *line;
+	Dwfl_Module *module;
+	GElf_Off offset;
+	GElf_Sym symbol;
 	int number = 0;
 
 	if (dw.dwfl_linux_proc_report(session, getpid()) || dw.dwfl_report_end(session, NULL, NULL))
 		return false;
 	module = dw.dwfl_addrmodule(session, at);
-	line = module ? dw.dwfl_module_getsrc(module, at) : NULL;
-	file = line ? dw.dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+	file = module ? file_and_line(module, at, &number) : NULL;
 	if (!file)
 		return false;
-	function = dw.dwfl_module_addrname(module, at);
+	function = dw.dwfl_module_addrinfo(module, at, &offset, &symbol, NULL, NULL, NULL);
 	if (function)
 		snprintf(text, size, "%s:%d (%s)", last_part(file), number, function);
 	else

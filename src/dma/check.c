@@ -99,11 +99,14 @@ void oli_check_free(struct olio_dev *dev, const void *site)
 /* ---- maps ---- */
 
 /* The caller looked at the answer and tried again: the failure before is dealt with. */
-static void forgive(struct oli_check_local *l, const struct olio_dev *dev, const void *site)
+static void forgive(struct oli_check_local *l, const struct olio_dev *dev, const struct oli_op *op)
 {
-	for (u32 i = 0; i < OLI_FAILED; i++)
-		if (l->failed[i].dev == dev && l->failed[i].site == site)
-			l->failed[i].dev = NULL;
+	for (u32 i = 0; i < OLI_FAILED; i++) {
+		struct oli_failed *f = &l->failed[i];
+
+		if (f->dev == dev && (f->site == op->site || f->pa == op->run.pa.v))
+			f->dev = NULL;
+	}
 }
 
 static void window_check(struct oli_track *t)
@@ -133,7 +136,7 @@ void oli_check_mapped(struct olio_dev *dev, const struct oli_op *op)
 	struct oli_track *t;
 
 	pthread_mutex_lock(&l->lock);
-	forgive(l, dev, op->site);
+	forgive(l, dev, op);
 	t = dev->check->blind || !op->len ? NULL : oli_track_new(dev, op);
 	if (t) {
 		oli_keep_mapped(t);
@@ -151,6 +154,7 @@ void oli_check_map_failed(struct olio_dev *dev, const struct oli_op *op, int err
 	(void)err;
 	pthread_mutex_lock(&l->lock);
 	l->failed[l->next_failed++ % OLI_FAILED] = (struct oli_failed){.dev = dev,
+								       .pa = op->run.pa.v,
 								       .dma = op->dma.v,
 								       .len = op->len,
 								       .tick = ++l->tick,

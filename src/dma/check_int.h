@@ -75,6 +75,7 @@ struct oli_grave {
 struct oli_failed {
 	struct olio_dev *dev;
 	u64 dma, len, tick; /* dma: of a link; 0 unknown */
+	u64 pa;
 	const void *object, *site;
 };
 

@@ -3,11 +3,11 @@
  * Domains: IOVAs, entries and invalidation in the one order that is right.
  *
  *   map_new   IOVAs first, then entries, then sync; a failure gives the IOVAs back
- *   release   look whether the range is one; entries out; flush; IOVAs back
+ *   release   claim the IOVAs; entries out; flush; IOVAs back
  *
  * The allocator has locks of its own, so that alloc and free do not take the
- * domain's. What is released is looked up before anything is changed, and under
- * the domain's lock, so that of two that release the same range one is told so.
+ * domain's. What is released is claimed before anything is changed, so that of two
+ * that release the same range one is told so.
  *
  * Ranges come as start and size and are made inclusive after a check that they do
  * not wrap; the top of a 64-bit space can be mapped.
@@ -235,15 +235,19 @@ int oli_domain_map_new(struct oli_domain *d, struct olio_pa pa, u64 size, u32 pr
 
 static int release(struct oli_domain *d, struct olio_iova iova, u64 size)
 {
-	if (!oli_iova_is_live(&d->iova, iova, size))
+	struct oli_iova_claim claim;
+
+	if (oli_iova_claim(&d->iova, iova, size, &claim))
 		return -ENOENT;
 	d->hw->ops->unmap(d->hw, range_of(iova, size));
 	d->stats.unmaps++;
-	/* Without memory to put it aside, strictly. */
-	if (d->hw->lazy && !oli_lazy_add(d, iova, size))
-		return 0;
-	oli_lazy_flush(d);
-	return oli_iova_free(&d->iova, iova, size);
+	if (d->hw->lazy) {
+		oli_lazy_add(d, &claim);
+	} else {
+		oli_lazy_flush(d);
+		oli_iova_give(&d->iova, &claim);
+	}
+	return 0;
 }
 
 int oli_domain_release(struct oli_domain *d, struct olio_iova iova, u64 size)

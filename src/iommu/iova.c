@@ -8,8 +8,9 @@
  * empty or full magazine, a limit below its blocks, large sizes, errors.
  *
  * The record decides who may free: a range is freed by whoever turns its record
- * from its size to 0, so a second free, another size or an address in the middle
- * find nothing to turn, from whatever thread they come.
+ * from its size to 0, or marks it as claimed, so a second free, another size or an
+ * address in the middle find nothing to turn, from whatever thread they come. A
+ * claim holds the place of the record: giving it back is one store and a push.
  *
  * Addresses are u64 and may be at the very top: compared by differences, never
  * by adding a size. Granule numbers are below 2^56.
@@ -66,30 +67,30 @@ static inline void leave(struct oli_iova_slot *slot)
 static inline bool pop(const struct oli_iova *v, struct oli_iova_slot *slot, u64 size, u64 nr,
 		       u64 limit, struct olio_iova *out)
 {
-	u64 start;
 	u32 order = order_of[nr], top = slot->nr[order] - 1;
+	struct oli_iova_block block;
 	_Atomic(u16) *record;
 
 	if (!slot->nr[order])
 		return false;
-	start = slot->start[order][top];
-	if (start + (size - 1) > limit)
+	block = oli_iova_mag(slot, order)[top];
+	if (block.start + (size - 1) > limit)
 		return false;
-	record = oli_iova_at(v, slot->record[order][top]);
+	record = oli_iova_at(v, block.record);
 	slot->nr[order] = top;
 	atomic_store_explicit(record, (u16)nr, memory_order_relaxed);
-	out->v = start;
+	out->v = block.start;
 	return true;
 }
 
-/* Turn the record from @nr to nothing. While no other thread can, a plain store is enough. */
-static inline bool turn(_Atomic(u16) *record, u16 nr, u32 gate)
+/* Turn the record from @nr to @to. While no other thread can, a plain store is enough. */
+static inline bool turn(_Atomic(u16) *record, u16 nr, u16 to, u32 gate)
 {
 	if (atomic_load_explicit(record, memory_order_relaxed) != nr)
 		return false;
 	if (gate != OLI_IOVA_GATE_ALONE)
-		return atomic_compare_exchange_strong(record, &nr, 0);
-	atomic_store_explicit(record, 0, memory_order_relaxed);
+		return atomic_compare_exchange_strong(record, &nr, to);
+	atomic_store_explicit(record, to, memory_order_relaxed);
 	return true;
 }
 
@@ -108,19 +109,47 @@ static inline u64 record_near(struct oli_iova_slot *slot, u64 granule)
 	return near->records + granule % OLI_IOVA_LEAF_SIZE * sizeof(u16);
 }
 
-/* Free if the thread knows the leaf and its magazine has room. */
-static inline bool push(const struct oli_iova *v, struct oli_iova_slot *slot, u32 gate, u64 start,
-			u64 granule, u64 nr)
+static inline void push(struct oli_iova_slot *slot, u32 order, u64 start, u64 record)
 {
-	u64 off = record_near(slot, granule);
-	u32 order = order_of[nr], top = slot->nr[order];
+	u32 top = slot->nr[order];
 
-	if (!off || top == OLI_IOVA_MAG_SIZE || !turn(oli_iova_at(v, off), (u16)nr, gate))
-		return false;
-	slot->start[order][top] = start;
-	slot->record[order][top] = off;
+	oli_iova_mag(slot, order)[top] = (struct oli_iova_block){start, record};
 	slot->nr[order] = top + 1;
-	return true;
+}
+
+/* If the thread knows the leaf and its magazine has room. */
+static inline bool free_fast(const struct oli_iova *v, u64 start, u64 granule, u64 nr)
+{
+	struct oli_iova_slot *slot;
+	u32 order = order_of[nr], gate;
+	u64 off;
+	bool done;
+
+	if (!enter(v, &slot, &gate))
+		return false;
+	off = record_near(slot, granule);
+	done = off && slot->nr[order] < oli_iova_mag_room(order) &&
+	       turn(oli_iova_at(v, off), (u16)nr, 0, gate);
+	if (done)
+		push(slot, order, start, off);
+	leave(slot);
+	return done;
+}
+
+/* If the thread knows the leaf. Return: the offset of the record, or 0. */
+static inline u64 claim_fast(const struct oli_iova *v, u64 granule, u64 nr)
+{
+	struct oli_iova_slot *slot;
+	u32 gate;
+	u64 off;
+
+	if (!enter(v, &slot, &gate))
+		return 0;
+	off = record_near(slot, granule);
+	if (off && !turn(oli_iova_at(v, off), (u16)nr, (u16)(nr | OLI_IOVA_CLAIM_MARK), gate))
+		off = 0;
+	leave(slot);
+	return off;
 }
 
 /* Remember where the records of @granule's leaf are. */
@@ -138,22 +167,20 @@ static void look_up(const struct oli_iova *v, struct oli_iova_slot *slot, u64 gr
 	near->records = oli_iova_off(v, records);
 }
 
-/* The fast way for a leaf that the thread does not know yet. */
-static bool push_far(const struct oli_iova *v, u64 start, u64 nr)
+/* Return: did the thread learn of a leaf, so that the fast way may work now? */
+static bool learn(const struct oli_iova *v, u64 granule)
 {
-	u64 granule = start >> v->s->shift, leaf = granule >> OLI_IOVA_LEAF_SHIFT;
 	struct oli_iova_slot *slot;
-	bool done = false;
+	bool known;
 	u32 gate;
 
 	if (!enter(v, &slot, &gate))
 		return false;
-	if (near_of(slot, leaf)->leaf != leaf) {
+	known = record_near(slot, granule);
+	if (!known)
 		look_up(v, slot, granule);
-		done = push(v, slot, gate, start, granule, nr);
-	}
 	leave(slot);
-	return done;
+	return !known;
 }
 
 /* ---- calls ---- */
@@ -200,7 +227,7 @@ __attribute__((noinline)) static int free_slow(struct oli_iova *v, struct olio_i
 
 	if (err)
 		return err;
-	if (nr <= v->s->small && push_far(v, start.v, nr))
+	if (nr <= v->s->small && learn(v, granule) && free_fast(v, start.v, granule, nr))
 		return 0;
 	pthread_mutex_lock(&v->s->lock);
 	err = oli_iova_free_locked(v, granule, nr);
@@ -208,51 +235,86 @@ __attribute__((noinline)) static int free_slow(struct oli_iova *v, struct olio_i
 	return err;
 }
 
+/* A size that could have a record, at a place that could. */
+static inline bool is_small(const struct oli_iova *v, struct olio_iova start, u64 nr)
+{
+	return nr - 1 < v->s->small && !(start.v & v->s->mask);
+}
+
 int oli_iova_free(struct oli_iova *v, struct olio_iova start, u64 size)
 {
 	const struct oli_iova space = *v;
-	u64 nr = granules(&space, size), granule = start.v >> space.s->shift;
-	struct oli_iova_slot *slot;
-	bool done;
-	u32 gate;
+	u64 nr = granules(&space, size);
 
-	if (nr - 1 < space.s->small && !(start.v & space.s->mask) && enter(&space, &slot, &gate)) {
-		done = push(&space, slot, gate, start.v, granule, nr);
-		leave(slot);
-		if (done)
-			return 0;
-	}
+	if (is_small(&space, start, nr) &&
+	    free_fast(&space, start.v, start.v >> space.s->shift, nr))
+		return 0;
 	return free_slow(v, start, size);
 }
 
-__attribute__((noinline)) static bool is_live_slow(struct oli_iova *v, struct olio_iova start,
-						   u64 size)
+__attribute__((noinline)) static int claim_slow(struct oli_iova *v, struct olio_iova start,
+						u64 size, struct oli_iova_claim *out)
 {
-	u64 granule, nr;
-	bool live;
+	u64 granule, nr, record = 0;
+	int err = oli_iova_check(v, start, size, &granule, &nr);
 
-	if (oli_iova_check(v, start, size, &granule, &nr))
-		return false;
-	pthread_mutex_lock(&v->s->lock);
-	live = oli_iova_is_live_locked(v, granule, nr);
-	pthread_mutex_unlock(&v->s->lock);
-	return live;
+	if (err)
+		return err;
+	if (nr <= v->s->small && learn(v, granule))
+		record = claim_fast(v, granule, nr);
+	if (!record) {
+		pthread_mutex_lock(&v->s->lock);
+		err = oli_iova_claim_locked(v, granule, nr, &record);
+		pthread_mutex_unlock(&v->s->lock);
+	}
+	if (!err)
+		*out = (struct oli_iova_claim){start, size, record};
+	return err;
 }
 
-bool oli_iova_is_live(struct oli_iova *v, struct olio_iova start, u64 size)
+int oli_iova_claim(struct oli_iova *v, struct olio_iova start, u64 size,
+		   struct oli_iova_claim *out)
 {
 	const struct oli_iova space = *v;
-	u64 nr = granules(&space, size), off;
-	struct oli_iova_slot *slot;
-	_Atomic(u16) *record;
-	bool live = false;
-	u32 gate;
+	u64 nr = granules(&space, size), record = 0;
 
-	if (nr - 1 < space.s->small && !(start.v & space.s->mask) && enter(&space, &slot, &gate)) {
-		off = record_near(slot, start.v >> space.s->shift);
-		record = oli_iova_at(&space, off);
-		live = off && atomic_load_explicit(record, memory_order_relaxed) == nr;
+	if (is_small(&space, start, nr))
+		record = claim_fast(&space, start.v >> space.s->shift, nr);
+	if (!record)
+		return claim_slow(v, start, size, out);
+	*out = (struct oli_iova_claim){start, size, record};
+	return 0;
+}
+
+__attribute__((noinline)) static void give_slow(struct oli_iova *v,
+						const struct oli_iova_claim *claim)
+{
+	u32 shift = v->s->shift;
+
+	pthread_mutex_lock(&v->s->lock);
+	oli_iova_give_locked(v, claim->start.v >> shift, claim->size >> shift, claim->record);
+	pthread_mutex_unlock(&v->s->lock);
+}
+
+void oli_iova_give(struct oli_iova *v, const struct oli_iova_claim *claim)
+{
+	const struct oli_iova space = *v;
+	struct oli_iova_slot *slot;
+	u32 order, gate;
+	bool done;
+
+	if (claim->record && enter(&space, &slot, &gate)) {
+		order = order_of[claim->size >> space.s->shift];
+		done = slot->nr[order] < oli_iova_mag_room(order);
+		if (done) {
+			/* Nobody else turns a record that is marked. */
+			atomic_store_explicit((_Atomic(u16) *)oli_iova_at(&space, claim->record), 0,
+					      memory_order_relaxed);
+			push(slot, order, claim->start.v, claim->record);
+		}
 		leave(slot);
+		if (done)
+			return;
 	}
-	return live || is_live_slow(v, start, size);
+	give_slow(v, claim);
 }

@@ -13,12 +13,12 @@
  *   limit      the last address that the device can emit, inclusive
  *   fixed      at an address that the caller chose; occupies exactly its granules
  *   reserved   never to be handed out: a bridge's window, a hole, interrupts
- *   deferred   given back, but the device may still hold a translation: not
- *              handed out before the owner has flushed
+ *   claimed    taken back from whoever it was handed to, but the device may still
+ *              hold a translation: not handed out before it is given back
  *   magazine   a thread's own stack of free blocks of one size
  *
  *   first                                                          limit     last
- *     |  free  |reserved|     free     | deferred | live | live |    |         |
+ *     |  free  |reserved|     free     | claimed  | live | live |    |         |
  *     +--------+--------+--------------+----------+------+------+----+---------+
  *                          new addresses come from the top  <---
  *
@@ -85,7 +85,7 @@ struct oli_iova {
 
 /* In granules. @free counts what is free in the tree, @cached in magazines. */
 struct oli_iova_usage {
-	u64 free, cached, live, deferred, reserved;
+	u64 free, cached, live, claimed, reserved;
 };
 
 /* Owns: @config may go afterwards, @config->mem may not. Return: 0, -EINVAL or -ENOMEM. */
@@ -100,26 +100,24 @@ OLI_MUST_CHECK int oli_iova_alloc(struct oli_iova *v, u64 size, u64 limit, struc
 /* Exactly [@start, @start + @size). Return: 0, -EINVAL, -ERANGE, -EBUSY or -ENOMEM. */
 OLI_MUST_CHECK int oli_iova_alloc_fixed(struct oli_iova *v, struct olio_iova start, u64 size);
 
-/* Return: 0, -EINVAL or -ENOENT: never handed out, another size, freed or deferred already. */
+/* Return: 0, -EINVAL or -ENOENT: never handed out, another size, freed or claimed already. */
 OLI_MUST_CHECK int oli_iova_free(struct oli_iova *v, struct olio_iova start, u64 size);
 
-/*
- * Is [@start, @start + @size) exactly a range that is handed out, and not deferred?
- * The answer holds as long as nobody else frees it.
- */
-OLI_MUST_CHECK bool oli_iova_is_live(struct oli_iova *v, struct olio_iova start, u64 size);
+/* A claimed range. */
+struct oli_iova_claim {
+	struct olio_iova start;
+	u64 size;
+	u64 record; /* private */
+};
 
 /*
- * Free when the owner says that the device has forgotten it. *@ticket numbers
- * the calls in their order, from 1. On -ENOMEM the range is still handed out:
- * invalidate now and use oli_iova_free().
- * Return: 0, -EINVAL, -ENOENT or -ENOMEM.
+ * Free a range in two steps, for owners who take its entries out in between. Of those
+ * who free or claim a range at the same time one succeeds. Neither step needs memory.
+ * Return: 0 and *@out, which goes to oli_iova_give() once; -EINVAL or -ENOENT as for free.
  */
-OLI_MUST_CHECK int oli_iova_free_deferred(struct oli_iova *v, struct olio_iova start, u64 size,
-					  u64 *ticket);
-
-/* Free everything that was deferred with tickets up to @upto. */
-void oli_iova_flush(struct oli_iova *v, u64 upto);
+OLI_MUST_CHECK int oli_iova_claim(struct oli_iova *v, struct olio_iova start, u64 size,
+				  struct oli_iova_claim *out);
+void oli_iova_give(struct oli_iova *v, const struct oli_iova_claim *claim);
 
 /*
  * Keep @r from being handed out. Granules that it touches count; parts outside

@@ -24,8 +24,8 @@ static void leaf_records(const struct oli_iova_leaf *leaf, struct look *l)
 		now = atomic_load_explicit(&leaf->record[i], memory_order_relaxed);
 		if (!now)
 			continue;
-		size = 1ull << oli_iova_order(now & ~OLI_IOVA_DEFERRED);
-		*(now & OLI_IOVA_DEFERRED ? &l->u.deferred : &l->u.live) += size;
+		size = 1ull << oli_iova_order(now & ~OLI_IOVA_CLAIM_MARK);
+		*(now & OLI_IOVA_CLAIM_MARK ? &l->u.claimed : &l->u.live) += size;
 		l->good &= !(leaf->node.kid[i / 64] >> (i % 64) & 1);
 	}
 }
@@ -62,16 +62,18 @@ static void look_node(const struct oli_iova *v, const struct oli_iova_node *n, u
 	}
 }
 
-static void look_slot(const struct oli_iova *v, const struct oli_iova_slot *slot, struct look *l)
+static void look_slot(const struct oli_iova *v, struct oli_iova_slot *slot, struct look *l)
 {
+	const struct oli_iova_block *mag;
 	u64 granule;
 	u32 order, i;
 
 	for (order = 0; order < OLI_IOVA_MAX_CACHED_ORDERS; order++) {
 		l->u.cached += (u64)slot->nr[order] << order;
-		l->good &= slot->nr[order] <= OLI_IOVA_MAG_SIZE;
+		mag = oli_iova_mag(slot, order);
+		l->good &= slot->nr[order] <= oli_iova_mag_room(order);
 		for (i = 0; i < slot->nr[order]; i++) {
-			granule = slot->start[order][i] >> v->s->shift;
+			granule = mag[i].start >> v->s->shift;
 			l->good &= !*oli_iova_tree_record(v, granule);
 			l->good &= !oli_iova_tree_is_free(v, granule, granule);
 			l->good &= !(granule & ((1ull << order) - 1));
@@ -96,7 +98,7 @@ static void look_extents(const struct oli_iova *v, struct look *l)
 		if (e[i].kind == OLI_IOVA_LIVE)
 			l->u.live += nr;
 		else
-			*(e[i].kind == OLI_IOVA_WAITING ? &l->u.deferred : &l->u.reserved) += nr;
+			*(e[i].kind == OLI_IOVA_CLAIMED ? &l->u.claimed : &l->u.reserved) += nr;
 		l->good &= oli_iova_extent_find(v, e[i].start) == &e[i];
 	}
 	l->good &= used == x->used;
@@ -117,7 +119,7 @@ static struct look look(struct oli_iova *v)
 	look_extents(v, &l);
 	oli_iova_resume(v);
 	pthread_mutex_unlock(&s->lock);
-	l.good &= l.u.free + l.u.cached + l.u.live + l.u.deferred + l.u.reserved ==
+	l.good &= l.u.free + l.u.cached + l.u.live + l.u.claimed + l.u.reserved ==
 		  s->last - s->first + 1;
 	return l;
 }

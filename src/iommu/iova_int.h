@@ -7,7 +7,7 @@
  *
  *   tree      says of every granule whether it is taken
  *   records   in the tree's leaves, one a granule: the size of the small range
- *             that starts there, live or deferred; 0 for anything else
+ *             that starts there, live or claimed; 0 for anything else
  *   extents   large, fixed and reserved ranges, by start
  *
  * A block in a magazine is taken in the tree and has the record 0. Each taken
@@ -15,8 +15,9 @@
  * a magazine.
  *
  * Who may touch what:
- *   record    whoever can turn it from a size to 0 with compare-and-exchange
- *             frees that range; from 0 to a size, the holder of the block
+ *   record    whoever can turn it from a size to 0, or to a size that is marked as
+ *             claimed, with compare-and-exchange frees that range; from there to
+ *             0, the claimer; from 0 to a size, the holder of the block
  *   slot      its thread while busy is set and gate is not GATE_LOCK, else the
  *             holder of the lock. See iova_slot.c
  *   the rest  the holder of the lock. Links between nodes are read without it
@@ -34,9 +35,8 @@
 #define OLI_IOVA_LEAF_SHIFT 12 /* granules of a leaf */
 #define OLI_IOVA_LEAF_SIZE  (1u << OLI_IOVA_LEAF_SHIFT)
 #define OLI_IOVA_THREADS    64 /* that have magazines at the same time */
-#define OLI_IOVA_MAG_SIZE   64
 #define OLI_IOVA_NEAR	    256
-#define OLI_IOVA_DEFERRED   0x8000 /* in a record */
+#define OLI_IOVA_CLAIM_MARK 0x8000 /* in a record */
 
 /* ---- the tree ---- */
 
@@ -76,19 +76,47 @@ struct oli_iova_near {
 
 #define OLI_IOVA_NO_LEAF UINT64_MAX
 
-/* A magazine of order k holds @nr[k] blocks, at @start[k] and @record[k], the last freed on top. */
+/*
+ * Room of magazines: for small blocks as many as an owner may give back at a time when he
+ * saves flushes (S5), and some to go on with. Large ones would hide too much of a space.
+ */
+#define OLI_IOVA_WIDE_ORDERS 4
+#define OLI_IOVA_WIDE	     320
+#define OLI_IOVA_NARROW	     64
+#define OLI_IOVA_BLOCKS                                                                            \
+	(OLI_IOVA_WIDE_ORDERS * OLI_IOVA_WIDE +                                                    \
+	 (OLI_IOVA_MAX_CACHED_ORDERS - OLI_IOVA_WIDE_ORDERS) * OLI_IOVA_NARROW)
+
+/* A block in a magazine: its address, and the offset of its record. */
+struct oli_iova_block {
+	u64 start, record;
+};
+
+/* The magazine of order k holds @nr[k] blocks, the last freed on top. */
 struct oli_iova_slot {
 	_Alignas(64) _Atomic(u32) busy;
 	_Atomic(u32) gate;
 	u32 nr[OLI_IOVA_MAX_CACHED_ORDERS];
-	u64 start[OLI_IOVA_MAX_CACHED_ORDERS][OLI_IOVA_MAG_SIZE]; /* addresses */
-	u64 record[OLI_IOVA_MAX_CACHED_ORDERS][OLI_IOVA_MAG_SIZE]; /* offsets of their records */
+	struct oli_iova_block block[OLI_IOVA_BLOCKS];
 	struct oli_iova_near near[OLI_IOVA_NEAR];
 };
 
-/* ---- extents and the deferred ---- */
+static inline u32 oli_iova_mag_room(u32 order)
+{
+	return order < OLI_IOVA_WIDE_ORDERS ? OLI_IOVA_WIDE : OLI_IOVA_NARROW;
+}
 
-enum oli_iova_kind { OLI_IOVA_LIVE = 1, OLI_IOVA_WAITING, OLI_IOVA_RESERVED };
+/* The bottom block of a magazine. */
+static inline struct oli_iova_block *oli_iova_mag(struct oli_iova_slot *slot, u32 order)
+{
+	u32 wide = order < OLI_IOVA_WIDE_ORDERS ? order : OLI_IOVA_WIDE_ORDERS;
+
+	return slot->block + wide * OLI_IOVA_WIDE + (order - wide) * OLI_IOVA_NARROW;
+}
+
+/* ---- extents ---- */
+
+enum oli_iova_kind { OLI_IOVA_LIVE = 1, OLI_IOVA_CLAIMED, OLI_IOVA_RESERVED };
 
 struct oli_iova_extent {
 	u64 start; /* a granule */
@@ -99,16 +127,6 @@ struct oli_iova_extent {
 /* A hash table with linear probing; 2^lg2 entries at @off, at most half in use. */
 struct oli_iova_extents {
 	u64 off, used;
-	u32 lg2;
-};
-
-struct oli_iova_waiting {
-	u64 start, nr; /* granules */
-};
-
-/* A ring of 2^lg2 entries; tickets [head, tail) are in it, ticket t at t mod 2^lg2. */
-struct oli_iova_queue {
-	u64 off, head, tail;
 	u32 lg2;
 };
 
@@ -129,7 +147,6 @@ struct oli_iova_state {
 	u64 soft_limit; /* an address: the end of "low first", or the top */
 	u64 leaves, prune_at;
 	struct oli_iova_extents extents;
-	struct oli_iova_queue queue;
 };
 
 static inline void *oli_iova_at(const struct oli_iova *v, u64 off)
@@ -200,23 +217,13 @@ OLI_MUST_CHECK int oli_iova_large_alloc(struct oli_iova *v, u64 nr, u64 limit, u
 OLI_MUST_CHECK int oli_iova_range_give(struct oli_iova *v, u64 start, u64 nr,
 				       enum oli_iova_kind kind);
 
-/* iova_defer.c */
-void oli_iova_queue_fini(struct oli_iova *v);
-
 /* iova_locked.c. Context: the lock, but for oli_iova_check(). */
 OLI_MUST_CHECK int oli_iova_alloc_locked(struct oli_iova *v, u64 nr, u64 limit, u64 *first);
 OLI_MUST_CHECK int oli_iova_free_locked(struct oli_iova *v, u64 granule, u64 nr);
-OLI_MUST_CHECK bool oli_iova_is_live_locked(const struct oli_iova *v, u64 granule, u64 nr);
+OLI_MUST_CHECK int oli_iova_claim_locked(struct oli_iova *v, u64 granule, u64 nr, u64 *record);
+void oli_iova_give_locked(struct oli_iova *v, u64 granule, u64 nr, u64 record);
 /* Is (@start, @size) well-formed? *@granule is its start, *@nr its size in granules. */
 OLI_MUST_CHECK int oli_iova_check(const struct oli_iova *v, struct olio_iova start, u64 size,
 				  u64 *granule, u64 *nr);
-enum oli_iova_turn {
-	OLI_IOVA_FREE, /* live: gone */
-	OLI_IOVA_DEFER, /* live: deferred */
-	OLI_IOVA_FLUSH, /* deferred: gone */
-};
-/* Turn the record of the small range (@granule, @nr). Return: false if it is not there. */
-OLI_MUST_CHECK bool oli_iova_claim(const struct oli_iova *v, u64 granule, u64 nr,
-				   enum oli_iova_turn turn);
 
 #endif

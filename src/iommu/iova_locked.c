@@ -47,16 +47,19 @@ static bool fits(u64 start, u64 size, u64 limit)
 	return start <= limit && size - 1 <= limit - start;
 }
 
-bool oli_iova_claim(const struct oli_iova *v, u64 granule, u64 nr, enum oli_iova_turn turn)
+/*
+ * Turn the record of the small range (@granule, @nr) from live to @to.
+ * Return: it, or NULL if there is none.
+ */
+static _Atomic(u16) *turn(const struct oli_iova *v, u64 granule, u64 nr, u16 to)
 {
-	u16 from = (u16)(turn == OLI_IOVA_FLUSH ? nr | OLI_IOVA_DEFERRED : nr);
-	u16 to = (u16)(turn == OLI_IOVA_DEFER ? nr | OLI_IOVA_DEFERRED : 0);
 	_Atomic(u16) *record;
+	u16 from = (u16)nr;
 
 	if (nr > v->s->small || granule > v->s->last)
-		return false;
+		return NULL;
 	record = oli_iova_tree_record(v, granule);
-	return record && atomic_compare_exchange_strong(record, &from, to);
+	return record && atomic_compare_exchange_strong(record, &from, to) ? record : NULL;
 }
 
 static int take_block(struct oli_iova *v, u32 order, u64 last, u64 *first)
@@ -78,7 +81,7 @@ static void refill(struct oli_iova *v, struct oli_iova_slot *slot, u32 order, u6
 	u32 want = order > 1 ? 4 * REFILL >> order : REFILL, nr;
 	u64 first[REFILL];
 
-	if (want > OLI_IOVA_MAG_SIZE - slot->nr[order])
+	if (want > oli_iova_mag_room(order) - slot->nr[order])
 		return;
 	for (nr = 0; nr < want && nr < REFILL; nr++)
 		if (take_block(v, order, last, &first[nr]))
@@ -92,15 +95,14 @@ static bool pick(const struct oli_iova *v, struct oli_iova_slot *slot, u64 nr, u
 		 u64 *first)
 {
 	u32 order = oli_iova_order(nr), i;
-	u64 *start = slot->start[order], *record = slot->record[order];
+	struct oli_iova_block *mag = oli_iova_mag(slot, order);
 
 	for (i = slot->nr[order]; i-- > 0;) {
-		if (!fits(start[i], nr << v->s->shift, limit))
+		if (!fits(mag[i].start, nr << v->s->shift, limit))
 			continue;
-		*first = start[i] >> v->s->shift;
+		*first = mag[i].start >> v->s->shift;
 		slot->nr[order]--;
-		memmove(start + i, start + i + 1, (slot->nr[order] - i) * sizeof(*start));
-		memmove(record + i, record + i + 1, (slot->nr[order] - i) * sizeof(*record));
+		memmove(mag + i, mag + i + 1, (slot->nr[order] - i) * sizeof(*mag));
 		return true;
 	}
 	return false;
@@ -161,21 +163,42 @@ int oli_iova_free_locked(struct oli_iova *v, u64 granule, u64 nr)
 {
 	struct oli_iova_slot *slot = oli_iova_slot(v);
 
-	if (!oli_iova_claim(v, granule, nr, OLI_IOVA_FREE))
+	if (!turn(v, granule, nr, 0))
 		return oli_iova_range_give(v, granule, nr, OLI_IOVA_LIVE);
 	oli_iova_put(v, slot, granule, oli_iova_order(nr));
 	return 0;
 }
 
-bool oli_iova_is_live_locked(const struct oli_iova *v, u64 granule, u64 nr)
+int oli_iova_claim_locked(struct oli_iova *v, u64 granule, u64 nr, u64 *record)
 {
-	_Atomic(u16) *record = NULL;
 	struct oli_iova_extent *e;
+	_Atomic(u16) *turned;
 
-	if (nr <= v->s->small && granule <= v->s->last)
-		record = oli_iova_tree_record(v, granule);
-	if (record && atomic_load_explicit(record, memory_order_relaxed) == nr)
-		return true;
+	/* The slot is wanted for its side effect: records may have to be exchanged now. */
+	oli_iova_slot(v);
+	turned = turn(v, granule, nr, (u16)(nr | OLI_IOVA_CLAIM_MARK));
+	if (turned) {
+		*record = oli_iova_off(v, turned);
+		return 0;
+	}
 	e = oli_iova_extent_find(v, granule);
-	return e && e->nr == nr && e->kind == OLI_IOVA_LIVE;
+	if (!e || e->nr != nr || e->kind != OLI_IOVA_LIVE)
+		return -ENOENT;
+	e->kind = OLI_IOVA_CLAIMED;
+	*record = 0;
+	return 0;
+}
+
+void oli_iova_give_locked(struct oli_iova *v, u64 granule, u64 nr, u64 record)
+{
+	struct oli_iova_slot *slot = oli_iova_slot(v);
+	int err = 0;
+
+	if (!record) {
+		err = oli_iova_range_give(v, granule, nr, OLI_IOVA_CLAIMED);
+		assert(!err);
+		return;
+	}
+	atomic_store_explicit((_Atomic(u16) *)oli_iova_at(v, record), 0, memory_order_relaxed);
+	oli_iova_put(v, slot, granule, oli_iova_order(nr));
 }

@@ -165,16 +165,16 @@ struct oli_iova_slot *oli_iova_slot(struct oli_iova *v)
 /* The @nr blocks at the bottom back into the tree. */
 static void give_blocks(struct oli_iova *v, struct oli_iova_slot *slot, u32 order, u32 nr)
 {
-	u64 *start = slot->start[order], *record = slot->record[order], granule;
+	struct oli_iova_block *mag = oli_iova_mag(slot, order);
+	u64 granule;
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		granule = start[i] >> v->s->shift;
+		granule = mag[i].start >> v->s->shift;
 		oli_iova_tree_give(v, granule, granule + (1ull << order) - 1);
 	}
 	slot->nr[order] -= nr;
-	memmove(start, start + nr, slot->nr[order] * sizeof(*start));
-	memmove(record, record + nr, slot->nr[order] * sizeof(*record));
+	memmove(mag, mag + nr, slot->nr[order] * sizeof(*mag));
 }
 
 void oli_iova_collect(struct oli_iova *v)
@@ -199,11 +199,11 @@ void oli_iova_put(struct oli_iova *v, struct oli_iova_slot *slot, u64 granule, u
 		oli_iova_tree_give(v, granule, granule + (1ull << order) - 1);
 		return;
 	}
-	if (slot->nr[order] == OLI_IOVA_MAG_SIZE)
-		give_blocks(v, slot, order, OLI_IOVA_MAG_SIZE / 2);
+	if (slot->nr[order] == oli_iova_mag_room(order))
+		give_blocks(v, slot, order, OLI_IOVA_NARROW / 2);
 	top = slot->nr[order]++;
-	slot->start[order][top] = granule << v->s->shift;
-	slot->record[order][top] = oli_iova_off(v, oli_iova_tree_record(v, granule));
+	oli_iova_mag(slot, order)[top] = (struct oli_iova_block){
+		granule << v->s->shift, oli_iova_off(v, oli_iova_tree_record(v, granule))};
 }
 
 void oli_iova_slots_fini(struct oli_iova *v)

@@ -80,7 +80,6 @@ static void fill(struct oli_iova_state *s, const struct oli_iova_config *c)
 	s->small = c->cached_orders ? 1ull << (c->cached_orders - 1) : 0;
 	s->fast = oli_iova_slots_work();
 	s->soft_limit = c->flags & OLI_IOVA_LOW_FIRST ? BELOW_4G : UINT64_MAX;
-	s->queue.head = s->queue.tail = 1;
 	pthread_mutex_init(&s->lock, NULL);
 }
 
@@ -106,7 +105,6 @@ int oli_iova_init(struct oli_iova *v, const struct oli_iova_config *config)
 
 void oli_iova_fini(struct oli_iova *v)
 {
-	oli_iova_queue_fini(v);
 	oli_iova_extents_fini(v);
 	oli_iova_slots_fini(v);
 	oli_iova_tree_fini(v);

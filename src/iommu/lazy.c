@@ -2,8 +2,8 @@
 /*
  * Deferred flushes (S5).
  *
- * A lazy release takes its entries out of the tables and puts its IOVAs aside. One
- * flush then serves all that wait: when there are LAZY_MOST of them, or when the
+ * A lazy release takes its entries out of the tables and keeps its IOVAs claimed. One
+ * flush then serves all that wait: when there are OLI_LAZY_MOST of them, or when the
  * first has waited for the period, which the service thread sees to. That thread
  * is woken once; then it comes back every period until one goes by without a
  * release. Under a clock that is driven by hand each release looks at the time,
@@ -11,15 +11,12 @@
  */
 #include "iommu/part.h"
 
-#define LAZY_MOST 256u
-
 void oli_lazy_flush(struct oli_domain *d)
 {
 	d->hw->ops->flush(d->hw);
 	d->stats.flushes++;
-	if (d->lazy.nr)
-		oli_iova_flush(&d->iova, d->lazy.ticket);
-	d->lazy.nr = 0;
+	while (d->lazy.nr)
+		oli_iova_give(&d->iova, &d->lazy.wait[--d->lazy.nr]);
 }
 
 static bool due(const struct oli_domain *d)
@@ -33,22 +30,18 @@ static bool clock_stands(const struct oli_machine *m)
 	return atomic_load_explicit(&m->shm->frozen_ns, memory_order_relaxed) != 0;
 }
 
-int oli_lazy_add(struct oli_domain *d, struct olio_iova iova, u64 size)
+void oli_lazy_add(struct oli_domain *d, const struct oli_iova_claim *claim)
 {
-	int err = oli_iova_free_deferred(&d->iova, iova, size, &d->lazy.ticket);
-
-	if (err)
-		return err;
-	if (!d->lazy.nr++)
+	if (!d->lazy.nr)
 		d->lazy.first_ns = oli_machine_now(d->m);
+	d->lazy.wait[d->lazy.nr++] = *claim;
 	d->lazy.idle = false;
-	if (d->lazy.nr == LAZY_MOST || (clock_stands(d->m) && due(d))) {
+	if (d->lazy.nr == OLI_LAZY_MOST || (clock_stands(d->m) && due(d))) {
 		oli_lazy_flush(d);
 	} else if (!d->lazy.armed) {
 		d->lazy.armed = true;
 		oli_service_kick(d->m);
 	}
-	return 0;
 }
 
 /* The lock is held. */

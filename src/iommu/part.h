@@ -11,14 +11,16 @@ struct oli_iommu_local {
 	struct oli_domain *domains;
 };
 
+#define OLI_LAZY_MOST 256u
+
 /* What waits for a flush in a lazy domain; guarded by the domain's lock. */
 struct oli_lazy {
-	u32 nr;	       /* releases that wait */
+	u32 nr;	       /* releases that wait: [0, nr) of @wait */
 	bool armed;    /* the service thread looks at this domain from time to time */
 	bool idle;     /* nothing was added since it looked last */
 	u64 first_ns;  /* the machine's time of the first that waits */
 	u64 period_ns;
-	u64 ticket;    /* of the last */
+	struct oli_iova_claim wait[OLI_LAZY_MOST];
 };
 
 struct oli_domain {
@@ -38,8 +40,7 @@ struct oli_domain {
 OLI_MUST_CHECK int oli_domain_reserve(struct oli_domain *d);
 
 /* lazy.c; the domain's lock is held. */
-/* Return: 0, or -ENOMEM: nothing was done. */
-OLI_MUST_CHECK int oli_lazy_add(struct oli_domain *d, struct olio_iova iova, u64 size);
+void oli_lazy_add(struct oli_domain *d, const struct oli_iova_claim *claim);
 void oli_lazy_flush(struct oli_domain *d);
 /* Service thread, no lock held. Return: when to look again, 0 not at all. */
 u64 oli_lazy_tick(struct oli_domain *d);

@@ -19,8 +19,11 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/fault.h"
 #include "base/sys.h"
 #include "lib/desc_yaml.h"
+
+#define MAX_DEPTH 8 /* machine, nodes, node, bars, bar */
 
 struct reader {
 	const char *path;
@@ -479,6 +482,36 @@ static int bad_text(struct reader *r, const yaml_parser_t *p, const char *text, 
 	return wrong(r, line, "", "no YAML: %s", p->problem ? p->problem : "it cannot be read");
 }
 
+/*
+ * libyaml takes seconds for what is nested a thousand deep; a description is not more
+ * than a few. Looks only as far as the text is good: what is wrong behind is found later.
+ */
+static int check_depth(struct reader *r, yaml_parser_t *p)
+{
+	yaml_event_type_t type = YAML_NO_EVENT;
+	u32 depth = 0;
+	int ret = 0;
+
+	while (!ret && type != YAML_STREAM_END_EVENT) {
+		yaml_event_t e;
+
+		if (!yaml_parser_parse(p, &e))
+			return 0;
+		type = e.type;
+		if (type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT)
+			depth++;
+		else if (type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT)
+			depth--;
+		if (depth > MAX_DEPTH)
+			ret = wrong(r, e.start_mark.line + 1, "",
+				    "lists and maps in each other, "
+				    "more than %d deep",
+				    MAX_DEPTH);
+		yaml_event_delete(&e);
+	}
+	return ret;
+}
+
 static int read_document(struct reader *r, yaml_parser_t *p, const char *text, size_t len)
 {
 	yaml_node_t *root;
@@ -501,30 +534,43 @@ static int read_document(struct reader *r, yaml_parser_t *p, const char *text, s
 	return ret;
 }
 
+/* A new parser on @text for each @step: 0 looks at its depth, 1 reads it. */
+static int parse(struct reader *r, const char *text, size_t len, int step)
+{
+	yaml_parser_t parser;
+	int ret;
+
+	if (!yaml_parser_initialize(&parser)) {
+		snprintf(r->why, r->why_size, "%s: no memory", r->path);
+		return -ENOMEM;
+	}
+	yaml_parser_set_input_string(&parser, (const u8 *)text, len);
+	ret = step ? read_document(r, &parser, text, len) : check_depth(r, &parser);
+	yaml_parser_delete(&parser);
+	return ret;
+}
+
 int oli_yaml_parse(const char *path, const char *text, size_t len, struct oli_desc *d, char *why,
 		   size_t why_size)
 {
-	struct oli_desc *fresh = calloc(1, sizeof(*fresh));
-	struct reader r = {.path = path, .d = fresh, .why = why, .why_size = why_size};
-	yaml_parser_t parser;
-	int ret = -ENOMEM;
+	struct reader r = {.path = path, .why = why, .why_size = why_size};
+	int ret;
 
 	if (len > OLI_YAML_MAX) {
 		snprintf(why, why_size, "%s: more than %u KiB", path, OLI_YAML_MAX >> 10);
-		free(fresh);
 		return -E2BIG;
 	}
-	if (!fresh || !yaml_parser_initialize(&parser)) {
+	r.d = OLI_FAULT() ? NULL : calloc(1, sizeof(*r.d));
+	if (!r.d) {
 		snprintf(why, why_size, "%s: no memory", path);
-		free(fresh);
-		return ret;
+		return -ENOMEM;
 	}
-	yaml_parser_set_input_string(&parser, (const u8 *)text, len);
-	ret = read_document(&r, &parser, text, len);
-	yaml_parser_delete(&parser);
+	ret = parse(&r, text, len, 0);
 	if (!ret)
-		*d = *fresh;
-	free(fresh);
+		ret = parse(&r, text, len, 1);
+	if (!ret)
+		*d = *r.d;
+	free(r.d);
 	return ret;
 }
 

@@ -48,6 +48,13 @@ static void test_names_file_line_and_function(void **state)
 	oli_site_name(pc, text, sizeof(text));
 	if (!has_libdw())
 		skip();
+#ifdef __OPTIMIZE__
+	/* A release may be built without debug information. */
+	if (!strchr(text, ':')) {
+		assert_non_null(strstr(text, "site_test+0x"));
+		return;
+	}
+#endif
 	snprintf(want, sizeof(want), "site_test.c:%d (a_known_place)", line);
 	assert_string_equal(text, want);
 	/* And again, from what was kept. */

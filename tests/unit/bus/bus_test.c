@@ -241,6 +241,45 @@ static void test_spans(void **state)
 	}
 }
 
+/* Bytes side by side in two processes are not neighbours. */
+static void test_two_processes(void **state)
+{
+	struct oli_desc d = rig_desc();
+	struct oli_machine *m = rig_open(&d), *other = rig_open(&d);
+	struct olio_mem *mem[2];
+	struct oli_domain *dom;
+	struct oli_span s[3];
+	struct oli_bus_tx tx;
+	struct oli_bus_id id;
+	u8 *cpu = pages(2);
+	u64 *at[2], iova, done;
+
+	(void)state;
+	open_device(m, DEV0, &dom, &id);
+	assert_int_equal(oli_mem_pin(m, cpu, PAGE, 0, &mem[0]), 0);
+	assert_int_equal(oli_mem_pin(other, cpu + PAGE, PAGE, 0, &mem[1]), 0);
+	for (u32 i = 0; i < 2; i++)
+		at[i] = rig_bytes(mem[i]);
+	iova = map_pages(dom, (u64[]){at[0][0], at[1][0]}, 2, RW);
+	oli_bus_begin(m, &id, &tx);
+	assert_int_equal(oli_bus_resolve(&tx, (struct olio_iova){iova}, 2 * PAGE, OLI_ACCESS_READ,
+					 s, 3, &done),
+			 2);
+	assert_int_equal(s[0].slot, m->slot);
+	assert_int_equal(s[1].slot, other->slot);
+	assert_int_equal(s[0].addr + s[0].len, s[1].addr);
+	oli_bus_end(&tx);
+	assert_int_equal(oli_domain_release(dom, (struct olio_iova){iova}, 2 * PAGE), 0);
+	oli_domain_put(dom);
+	for (u32 i = 0; i < 2; i++) {
+		oli_mem_put(mem[i]);
+		free(at[i]);
+	}
+	munmap(cpu, 2 * PAGE);
+	rig_close(other);
+	rig_close(m);
+}
+
 /* ---- faults ---- */
 
 static void test_faults(void **state)
@@ -804,6 +843,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_spans),
+		cmocka_unit_test(test_two_processes),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_unmapped_page),
 		cmocka_unit_test(test_edge),

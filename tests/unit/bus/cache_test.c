@@ -145,6 +145,8 @@ static void test_long(void **state)
 	make(&b, 64, true);
 	olio_mem_runs(b.mem, &n);
 	assert_int_equal(n, 1);
+	oli_cache_clean(b.m, (struct olio_pa){b.pa[PAGE]}, 0);
+	oli_cache_clean(b.m, (struct olio_pa){b.pa[PAGE + 1]}, 0);
 	check(&b);
 	move(&b, 100, SIZE - 200, true);
 	check(&b);
@@ -198,6 +200,33 @@ static void test_others(void **state)
 	end(&b);
 }
 
+/* What is another process's is left alone: its addresses mean other memory here. */
+static void test_not_ours(void **state)
+{
+	struct oli_machine *other;
+	struct olio_mem *mem;
+	struct both b;
+	u8 word[8];
+	u64 *pa;
+
+	(void)state;
+	make(&b, 64, false);
+	other = rig_open(&b.m->shm->desc);
+	assert_int_not_equal(other->slot, b.m->slot);
+	assert_int_equal(oli_mem_pin(other, b.cpu, PAGE, 0, &mem), 0);
+	pa = rig_bytes(mem);
+	oli_cache_clean(b.m, (struct olio_pa){pa[0]}, PAGE);
+	assert_int_equal(oli_bus_read(b.m, &b.id,
+				      (struct olio_iova){pa[0] + b.m->shm->desc.dma_offset}, word,
+				      8),
+			 0);
+	assert_memory_equal(word, b.want_dev, 8);
+	free(pa);
+	oli_mem_put(mem);
+	rig_close(other);
+	end(&b);
+}
+
 /* Low memory has no shadow: both see the same at once. */
 static void test_low(void **state)
 {
@@ -226,7 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random), cmocka_unit_test(test_long),
 		cmocka_unit_test(test_hole),   cmocka_unit_test(test_others),
-		cmocka_unit_test(test_low),
+		cmocka_unit_test(test_not_ours), cmocka_unit_test(test_low),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

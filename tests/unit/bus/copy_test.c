@@ -153,6 +153,27 @@ static void test_cipher(void **state)
 	end(&r);
 }
 
+/* More pieces of one process than a system call takes. */
+static void test_many(void **state)
+{
+	static struct oli_span s[3000];
+	static u8 buf[3 * OLI_ARRAY_SIZE(s)];
+	u32 n = OLI_ARRAY_SIZE(s);
+	struct rig r;
+
+	(void)state;
+	make(&r);
+	for (u32 i = 0; i < n; i++)
+		s[i] = (struct oli_span){.addr = (u64)(uintptr_t)(r.process + i * 5),
+					 .len = 3,
+					 .slot = r.m->slot,
+					 .gen = r.m->gen};
+	assert_int_equal(oli_span_copy(r.m, s, n, buf, sizeof(buf), false), 0);
+	for (u32 i = 0; i < n; i++)
+		assert_memory_equal(buf + 3 * i, r.process + 5 * i, 3);
+	end(&r);
+}
+
 static void test_refused(void **state)
 {
 	struct rig r;
@@ -172,9 +193,13 @@ static void test_refused(void **state)
 	assert_int_equal(oli_span_copy(r.m, s, 1, buf, 8192, false), -EFAULT);
 	assert_int_equal(oli_span_copy(r.m, s, 1, buf, 8192, true), -EFAULT);
 	assert_int_equal(oli_span_copy(r.m, s, 1, buf, 4096, true), 0);
-	/* A process that is not there any more. */
-	s[0].gen++;
-	assert_int_equal(oli_span_copy(r.m, s, 1, buf, 4096, false), -ESRCH);
+	/* One span behind another, of a process that is not there any more. */
+	s[0].len = 100;
+	s[1] = s[0];
+	s[1].gen++;
+	assert_int_equal(oli_span_copy(r.m, s, 2, buf, 200, false), -ESRCH);
+	s[0] = s[1];
+	assert_int_equal(oli_span_copy(r.m, s, 1, buf, 100, false), -ESRCH);
 	s[0].slot++;
 	assert_int_equal(oli_span_copy(r.m, s, 1, buf, 4096, false), -ESRCH);
 	end(&r);
@@ -229,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_cipher),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_whole_words),
 	};

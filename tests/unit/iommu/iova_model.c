@@ -4,7 +4,7 @@
  * promises is looked up there by brute force: what it hands out was free, is
  * aligned and below the limit; where no magazines hide blocks it is the highest
  * such place; "no space" is said only if there is none; a range is freed once, by
- * its exact size; what is deferred stays taken until it is flushed.
+ * its exact size; what is claimed stays taken until it is given back.
  *
  * Granules of the model are counted from the first of the space.
  */
@@ -18,11 +18,11 @@
 
 #define MAX_RANGES 1024
 
-enum { FREE, LIVE, WAITING, RESERVED, GONE };
+enum { FREE, LIVE, CLAIMED, RESERVED, GONE };
 
 struct range {
 	u64 from, nr, block; /* block: granules that it occupies */
-	u64 ticket;
+	struct oli_iova_claim claim;
 	int is;
 };
 
@@ -31,7 +31,6 @@ static struct {
 	u64 base, nr; /* first granule of the space, number of granules */
 	u32 shift, cached;
 	bool low, low_off;
-	u64 flushed, tickets;
 	u8 map[MODEL_MAX_GRANULES];
 	struct range range[MAX_RANGES];
 	u32 ranges;
@@ -254,30 +253,25 @@ static const char *op_free(struct range *r)
 	return err == -ENOENT ? NULL : SAY("second free of %lu: %d", r->from, err);
 }
 
-static const char *op_defer(struct range *r)
+static const char *op_claim(struct range *r)
 {
-	u64 ticket = 0;
-	int err = oli_iova_free_deferred(&m.v, address(r->from), r->nr << m.shift, &ticket);
+	int err = oli_iova_claim(&m.v, address(r->from), r->nr << m.shift, &r->claim);
 
-	if (err == -ENOMEM)
-		err = oli_iova_free_deferred(&m.v, address(r->from), r->nr << m.shift, &ticket);
-	if (err || ticket != m.tickets + 1)
-		return SAY("deferred free of %lu: %d, ticket %lu", r->from, err, ticket);
-	r->ticket = ++m.tickets;
-	r->is = WAITING;
-	memset(m.map + r->from, WAITING, r->block);
+	if (err || r->claim.start.v != address(r->from).v || r->claim.size != r->nr << m.shift)
+		return SAY("claim of %lu: %d", r->from, err);
+	r->is = CLAIMED;
+	memset(m.map + r->from, CLAIMED, r->block);
 	return NULL;
 }
 
-static const char *op_flush(u64 upto)
+static const char *op_give(u32 from, u32 count)
 {
-	u32 i;
+	struct range *r;
 
-	oli_iova_flush(&m.v, upto);
-	for (i = 0; i < m.ranges; i++)
-		if (m.range[i].is == WAITING && m.range[i].ticket <= upto)
-			drop(&m.range[i]);
-	m.flushed = upto > m.flushed ? upto : m.flushed;
+	while (count-- && (r = nth_range(from, CLAIMED))) {
+		oli_iova_give(&m.v, &r->claim);
+		drop(r);
+	}
 	return NULL;
 }
 
@@ -332,7 +326,8 @@ static const char *op_release(struct range *r)
 static const char *op_wrong(const struct range *r, u8 way)
 {
 	struct olio_iova start = address(r->from), inside = address(r->from + 1);
-	u64 size = r->nr << m.shift, granule = 1ull << m.shift, ticket;
+	u64 size = r->nr << m.shift, granule = 1ull << m.shift;
+	struct oli_iova_claim claim;
 	int err, want = -ENOENT;
 
 	switch (way % 8) {
@@ -363,8 +358,7 @@ static const char *op_wrong(const struct range *r, u8 way)
 		err = oli_iova_release(&m.v, window(r->from, r->nr));
 		break;
 	default:
-		err = oli_iova_free_deferred(&m.v, start, size + granule, &ticket);
-		err = err == -ENOMEM ? -ENOENT : err;
+		err = oli_iova_claim(&m.v, start, size + granule, &claim);
 		break;
 	}
 	/* At the very top a size that is too large wraps, which is another error. */
@@ -373,35 +367,36 @@ static const char *op_wrong(const struct range *r, u8 way)
 	return err == want ? NULL : SAY("wrong free, way %d: %d, not %d", way % 8, err, want);
 }
 
-static const char *waiting_twice(const struct range *r)
+static const char *claimed_twice(const struct range *r)
 {
-	u64 ticket, size = r->nr << m.shift;
+	struct oli_iova_claim claim;
+	u64 size = r->nr << m.shift;
 	int err = oli_iova_free(&m.v, address(r->from), size);
 
 	if (err == -ENOENT)
-		err = oli_iova_free_deferred(&m.v, address(r->from), size, &ticket);
-	/* A size that looks like the mark of a deferred one. */
+		err = oli_iova_claim(&m.v, address(r->from), size, &claim);
+	/* A size that looks like the mark of a claimed one. */
 	if (err == -ENOENT)
 		err = oli_iova_free(&m.v, address(r->from), (0x8000 | r->nr) << m.shift);
 	if (err == -EINVAL && m.base + m.nr == 1ull << (64 - m.shift))
 		return NULL;
-	return err == -ENOENT || err == -ENOMEM ? NULL : SAY("deferred, and free again: %d", err);
+	return err == -ENOENT ? NULL : SAY("claimed, and free again: %d", err);
 }
 
 static const char *step(u8 what, u8 a, u8 b)
 {
 	struct range *live = nth_range(a, LIVE), *reserved = nth_range(a, RESERVED);
-	struct range *waiting = nth_range(a, WAITING);
+	struct range *claimed = nth_range(a, CLAIMED);
 
 	switch (what % OPS) {
 	case OP_ALLOC:
 		return op_alloc(step_size(a), step_limit(b));
 	case OP_FREE:
 		return live ? op_free(live) : NULL;
-	case OP_DEFER:
-		return live ? op_defer(live) : NULL;
-	case OP_FLUSH:
-		return op_flush(m.flushed + a % 8);
+	case OP_CLAIM:
+		return live ? op_claim(live) : NULL;
+	case OP_GIVE:
+		return op_give(a, b % 8 + 1);
 	case OP_FIXED:
 		return op_fixed((a * (m.nr / 16 + 1) + b / 32) % m.nr, step_size(b));
 	case OP_RESERVE:
@@ -409,8 +404,8 @@ static const char *step(u8 what, u8 a, u8 b)
 	case OP_RELEASE:
 		return reserved ? op_release(reserved) : NULL;
 	default:
-		if (waiting && b & 0x80)
-			return waiting_twice(waiting);
+		if (claimed && b & 0x80)
+			return claimed_twice(claimed);
 		return live ? op_wrong(live, b) : NULL;
 	}
 }
@@ -445,7 +440,6 @@ static struct oli_iova_config choose(const u8 *p)
 		m.map[0] = RESERVED;
 	m.low_off = false;
 	m.ranges = 0;
-	m.flushed = m.tickets = 0;
 	return c;
 }
 
@@ -460,9 +454,9 @@ static const char *compare(void)
 	if (!oli_iova_is_valid(&m.v))
 		return "the state is not sound";
 	oli_iova_usage(&m.v, &u);
-	if (u.free + u.cached != n[FREE] || u.live != n[LIVE] || u.deferred != n[WAITING] ||
+	if (u.free + u.cached != n[FREE] || u.live != n[LIVE] || u.claimed != n[CLAIMED] ||
 	    u.reserved != n[RESERVED])
-		return SAY("usage is %lu+%lu %lu %lu %lu", u.free, u.cached, u.live, u.deferred,
+		return SAY("usage is %lu+%lu %lu %lu %lu", u.free, u.cached, u.live, u.claimed,
 			   u.reserved);
 	return NULL;
 }
@@ -479,7 +473,7 @@ static const char *steps(const u8 *p, size_t len)
 /* Give everything back: then all must be free. */
 static const char *give_back(void)
 {
-	const char *why = op_flush(UINT64_MAX);
+	const char *why = op_give(0, MAX_RANGES);
 	u32 i;
 
 	for (i = 0; i < m.ranges && !why; i++) {

@@ -16,8 +16,8 @@
 enum model_op {
 	OP_ALLOC, /* size a, limit b */
 	OP_FREE, /* live a */
-	OP_DEFER, /* live a */
-	OP_FLUSH, /* a tickets */
+	OP_CLAIM, /* live a */
+	OP_GIVE, /* b % 8 + 1 claimed ones from a on */
 	OP_FIXED, /* from a, size b */
 	OP_RESERVE, /* from a, size b */
 	OP_RELEASE, /* reserved a */

@@ -390,12 +390,13 @@ static void full_and_empty_again(void **state)
 	done(&v);
 }
 
-/* ---- deferred ---- */
+/* ---- claimed ---- */
 
-static void deferred_is_not_handed_out(void **state)
+static void claimed_is_not_handed_out(void **state)
 {
 	struct oli_iova v = space(0, 1024 * K - 1, 11, 0);
-	u64 ticket, last = 0, round, i, start[512];
+	struct oli_iova_claim claim[511], again;
+	u64 round, i, start[512];
 	u8 held[1024];
 
 	(void)state;
@@ -406,9 +407,9 @@ static void deferred_is_not_handed_out(void **state)
 			held[start[i] / K] = 1;
 		}
 		for (i = 0; i < 511; i++) {
-			assert_int_equal(oli_iova_free_deferred(&v, at(start[i]), K, &ticket), 0);
-			assert_int_equal(ticket, ++last);
+			assert_int_equal(oli_iova_claim(&v, at(start[i]), K, &claim[i]), 0);
 			assert_int_equal(oli_iova_free(&v, at(start[i]), K), -ENOENT);
+			assert_int_equal(oli_iova_claim(&v, at(start[i]), K, &again), -ENOENT);
 		}
 		for (i = 0; i < 512; i++) {
 			start[i] = get(&v, K, UINT64_MAX);
@@ -416,10 +417,14 @@ static void deferred_is_not_handed_out(void **state)
 		}
 		assert_int_equal(oli_iova_alloc(&v, K, UINT64_MAX, &(struct olio_iova){0}),
 				 -ENOSPC);
-		oli_iova_flush(&v, last - 511);
+		/* One given back is one to have. */
+		oli_iova_give(&v, &claim[7]);
+		assert_int_equal(get(&v, K, UINT64_MAX), claim[7].start.v);
 		assert_int_equal(oli_iova_alloc(&v, K, UINT64_MAX, &(struct olio_iova){0}),
 				 -ENOSPC);
-		oli_iova_flush(&v, last);
+		assert_int_equal(oli_iova_claim(&v, claim[7].start, K, &claim[7]), 0);
+		for (i = 0; i < 511; i++)
+			oli_iova_give(&v, &claim[i]);
 		for (i = 0; i < 512; i++)
 			assert_int_equal(oli_iova_free(&v, at(start[i]), K), 0);
 	}

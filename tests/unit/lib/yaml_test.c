@@ -263,6 +263,8 @@ static const struct bad {
 	{"nodes: &a [*a, *a]\n", 1, "nodes: each is a map"},
 	{"nodes: &a\n- &b {name: x, kind: platform, bars: *a}\n", 2, "bars"},
 	{"&a {iommu: *a}\n", 1, "no key 'iommu'|nodes"},
+	{"a: [[[[[[[[1]]]]]]]]\n", 1, "more than 8 deep"},
+	{"a: [[[[[[[1]]]]]]]\n", 1, "no key 'a'"},
 	{"about: *nobody\n", 1, "no YAML: .*alias"},
 	{"a: b: c\n", 1, "no YAML"},
 	{"a: [b\n", 2, "no YAML"},
@@ -432,7 +434,7 @@ static u32 tried, taken;
 
 static void mutate_text(const char *good, size_t good_len)
 {
-	for (u32 i = 0; i < 200; i++) {
+	for (u32 i = 0; i < 1500; i++) {
 		static char text[OLI_YAML_MAX];
 		u64 was = seed;
 		size_t len;

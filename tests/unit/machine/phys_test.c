@@ -295,7 +295,7 @@ static void test_low(void **state)
 		u64 len;
 	} got[32] = {{.len = 0}};
 	struct oli_machine *other;
-	u64 pages = m->shm->heap_used;
+	u64 pages = m->shm->heap_used, hole;
 	struct oli_phys at;
 
 	(void)state;
@@ -340,6 +340,13 @@ static void test_low(void **state)
 	oli_low_free(m, got[1].pa, 65536);
 	oli_low_free(m, got[0].pa, 131072);
 	assert_true(oli_phys_find(m, got[0].pa, &at));
+	/* Nor if only their addresses are side by side. */
+	assert_int_equal(oli_heap_alloc(m, 65536, m->slot, &hole), 0);
+	assert_int_equal(oli_low_alloc(m, 65536, &got[1].pa, (void **)&got[1].cpu), 0);
+	assert_int_equal(got[1].pa.v, got[0].pa.v + 65536);
+	assert_ptr_not_equal(got[1].cpu, got[0].cpu + 65536);
+	oli_low_free(m, got[0].pa, 131072);
+	assert_true(oli_phys_find(m, got[0].pa, &at) && oli_phys_find(m, got[1].pa, &at));
 	other = place_open_with("pc", NULL);
 	oli_low_free(other, got[0].pa, 65536);
 	assert_true(oli_phys_find(m, got[0].pa, &at));

@@ -77,6 +77,10 @@ static void test_refused(void **state)
 	refused(m, a, 3 * PAGE, 0, -EFAULT, OLIO_REASON_NO_PAGE);
 	mprotect(p + PAGE, PAGE, PROT_NONE);
 	refused(m, a, 3 * PAGE, OLIO_PIN_READ_ONLY, -EFAULT, OLIO_REASON_NO_PAGE);
+	/* Who only looks on owns nothing. */
+	oli_slot(m, m->slot)->flags |= OLI_SLOT_F_OBSERVER;
+	refused(m, a, 1, 0, -EINVAL, OLIO_REASON_BAD_STATE);
+	oli_slot(m, m->slot)->flags &= ~OLI_SLOT_F_OBSERVER;
 	munmap(p, 8 * PAGE);
 	rig_close(m);
 }
@@ -360,6 +364,7 @@ static void test_bars(void **state)
 	assert_int_equal(oli_mem_from_bar(m, DEV0, UINT32_MAX, 0, 1, &mem), -ENOENT);
 	assert_int_equal(oli_mem_from_bar(m, PCI0, 0, 0, 1, &mem), -ENOENT);
 	assert_int_equal(oli_mem_from_bar(m, NR_NODES, 0, 0, 1, &mem), -ENOENT);
+	assert_int_equal(olio_why()->reason, OLIO_REASON_NO_DEVICE);
 	assert_int_equal(oli_mem_from_bar(m, 255, 0, 0, 1, &mem), -ENOENT);
 	assert_int_equal(olio_why()->reason, OLIO_REASON_NO_DEVICE);
 	assert_int_equal(oli_mem_from_bar(m, DEV0, 0, 1, 4096, &mem), -ERANGE);
