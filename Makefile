@@ -4,15 +4,16 @@
 BUILD      ?= build
 ASAN       ?= build-asan
 CLANG      ?= build-clang
+TSAN       ?= build-tsan
 FUZZ       ?= build-fuzz
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 FUZZ_TIME  ?= 60
-# Each of the five targets gets its share, and never 0, which would be for ever.
-FUZZ_SHARE  = $(shell expr $(FUZZ_TIME) / 5 + 1)
+# Each of the eight targets gets its share, and never 0, which would be for ever.
+FUZZ_SHARE  = $(shell expr $(FUZZ_TIME) / 8 + 1)
 WERROR     := $(if $(filter true 1,$(CI)),-Dwerror=true)
 
-.PHONY: all build demo check bench fuzz install deps clean
+.PHONY: all build demo check tsan bench fuzz install deps clean
 
 all: build
 
@@ -32,16 +33,26 @@ check: build
 	@ninja -C $(CLANG) --quiet
 	@tests/run $(BUILD) $(ASAN)
 
+tsan: deps
+	@[ -f $(TSAN)/build.ninja ] || meson setup $(TSAN) -Db_sanitize=thread -Db_lundef=false >/dev/null
+	@ninja -C $(TSAN) --quiet
+	@tests/run --tsan $(TSAN)
+
 bench: build
 	@bench/run $(BUILD)
+	@$(BUILD)/bench/dma
 
 fuzz: deps
 	@[ -f $(FUZZ)/build.ninja ] || CC=clang meson setup $(FUZZ) -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
-	@ninja -C $(FUZZ) --quiet tests/command_fuzz tests/dma_fuzz tests/iova_fuzz tests/yaml_fuzz tests/model/pt_fuzz
-	@mkdir -p $(FUZZ)/corpus/command $(FUZZ)/corpus/dma $(FUZZ)/corpus/iova $(FUZZ)/corpus/pt $(FUZZ)/corpus/yaml
+	@ninja -C $(FUZZ) --quiet tests/blocks_fuzz tests/bounce_fuzz tests/command_fuzz \
+		tests/dma_fuzz tests/iova_fuzz tests/p2p_fuzz tests/yaml_fuzz tests/model/pt_fuzz
+	@cd $(FUZZ) && mkdir -p $(addprefix corpus/,blocks bounce command dma iova p2p pt yaml)
+	$(FUZZ)/tests/blocks_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/blocks tests/fuzz/corpus/blocks
+	$(FUZZ)/tests/bounce_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/bounce tests/fuzz/corpus/bounce
 	$(FUZZ)/tests/command_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/command tests/fuzz/corpus/command
 	$(FUZZ)/tests/dma_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/dma
 	$(FUZZ)/tests/iova_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/iova tests/fuzz/corpus/iova
+	$(FUZZ)/tests/p2p_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/p2p tests/fuzz/corpus/p2p
 	$(FUZZ)/tests/yaml_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/yaml examples/machines
 	$(FUZZ)/tests/model/pt_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/pt tests/fuzz/corpus/pt
 
@@ -53,4 +64,4 @@ deps:
 	@scripts/deps
 
 clean:
-	rm -rf $(BUILD) $(ASAN) $(CLANG) $(FUZZ) build-peer
+	rm -rf $(BUILD) $(ASAN) $(CLANG) $(TSAN) $(FUZZ) build-peer

@@ -2,7 +2,7 @@
 /*
  * bench/dma: what IOVAs, I/O page tables, whole mappings and the IOTLB cost.
  *
- * usage: dma [--json] [--only TEXT] [--quick]
+ * usage: dma [--json] [--quick] [--only TEXT] [--plot FILE.svg]
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -16,9 +16,7 @@ volatile u64 dma_sink;
 
 static const struct dma_group *const groups[] = {&dma_iova, &dma_pt, &dma_map, &dma_tlb};
 
-struct result {
-	double limit, olio, growth;
-};
+#define ROWS_MOST 96
 
 static int compare(const void *a, const void *b)
 {
@@ -33,10 +31,10 @@ static double median(double *v, u32 n)
 	return v[n / 2];
 }
 
-static struct result measure(const struct dma_group *g, const struct dma_row *r, u32 rounds)
+static struct dma_result measure(const struct dma_group *g, const struct dma_row *r, u32 rounds)
 {
 	double limit[ROUNDS_MOST], olio[ROUNDS_MOST], early, late;
-	struct result res = {0};
+	struct dma_result res = {.row = r};
 
 	g->begin(r);
 	for (u32 i = 0; i < rounds; i++) {
@@ -52,13 +50,6 @@ static struct result measure(const struct dma_group *g, const struct dma_row *r,
 	return res;
 }
 
-static double ratio_of(const struct dma_row *r, const struct result *res)
-{
-	double to = r->of_limit ? res->limit : r->peer_ns;
-
-	return to > 0 ? res->olio / to : 0;
-}
-
 static void number(char *out, size_t size, double v, int digits)
 {
 	if (v > 0)
@@ -67,10 +58,10 @@ static void number(char *out, size_t size, double v, int digits)
 		snprintf(out, size, "-");
 }
 
-static void line(const struct dma_row *r, const struct result *res)
+static void line(const struct dma_result *res)
 {
+	const struct dma_row *r = res->row;
 	char limit[16], xlimit[16], peer[16], xpeer[16], goal[16];
-	double ratio = ratio_of(r, res);
 
 	number(limit, sizeof(limit), res->limit, 2);
 	number(xlimit, sizeof(xlimit), res->limit > 0 ? res->olio / res->limit : 0, 2);
@@ -79,75 +70,106 @@ static void line(const struct dma_row *r, const struct result *res)
 	number(goal, sizeof(goal), r->goal, 2);
 	printf("%-8s%-36s%9s%10.2f%9s%10s%9s%7s%-3s%-7s%6.2f\n", r->group, r->name, limit,
 	       res->olio, xlimit, peer, xpeer, goal, r->goal && r->of_limit ? "L" : "",
-	       !r->goal ? "" : ratio <= r->goal ? "met" : "missed", res->growth);
+	       !r->goal ? "" : dma_met(res) ? "met" : "missed", res->growth);
 }
 
-static void json_line(const struct dma_row *r, const struct result *res, bool first)
+static void json_line(const struct dma_result *res, bool first)
 {
+	const struct dma_row *r = res->row;
+
 	printf("%s  {\"group\": \"%s\", \"row\": \"%s\", \"limit_ns\": %.3f, \"olio_ns\": %.3f, "
 	       "\"peer_ns\": %.1f, \"ratio\": %.4f, \"of\": \"%s\", \"goal\": %.3f, "
 	       "\"late_over_early\": %.3f}",
 	       first ? "" : ",\n", r->group, r->name, res->limit, res->olio, r->peer_ns,
-	       ratio_of(r, res), r->of_limit ? "limit" : "peer", r->goal, res->growth);
+	       dma_ratio(res), r->of_limit ? "limit" : "peer", r->goal, res->growth);
 }
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: dma [--json] [--quick] [--only TEXT]\n\n"
+	fprintf(to, "usage: dma [--json] [--quick] [--only TEXT] [--plot FILE.svg]\n\n"
 		    "What mapping costs, in ns: one thread, medians, no hardware flush.\n"
-		    "goal: of the ratio to the peer (Linux's own code, SPDK), or (L) to the limit. The last column is the\n"
-		    "last third of the rounds over the first: 1 is flat.\n");
+		    "goal: of the ratio to the peer (Linux's own code, SPDK), or (L) to the limit. The last\n"
+		    "column is the last third of the rounds over the first: 1 is flat.\n");
+}
+
+struct options {
+	const char *only, *plot;
+	u32 rounds;
+	bool json;
+};
+
+/* Return: 0; 1 help was asked for; 2 wrong usage. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {{"json", no_argument, NULL, 'j'},
+					      {"quick", no_argument, NULL, 'q'},
+					      {"only", required_argument, NULL, 'o'},
+					      {"plot", required_argument, NULL, 'p'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
+	int c;
+
+	*o = (struct options){.only = "", .rounds = ROUNDS_MOST};
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (c == 'j')
+			o->json = true;
+		else if (c == 'q')
+			o->rounds = 15;
+		else if (c == 'o')
+			o->only = optarg;
+		else if (c == 'p')
+			o->plot = optarg;
+		else
+			return c == 'h' ? 1 : 2;
+	}
+	return optind < argc ? 2 : 0;
+}
+
+static u32 run(const struct options *o, struct dma_result *res)
+{
+	u32 n = 0;
+
+	for (u32 g = 0; g < OLI_ARRAY_SIZE(groups); g++)
+		for (u32 i = 0; i < groups[g]->n && n < ROWS_MOST; i++) {
+			const struct dma_row *r = &groups[g]->rows[i];
+
+			if (!strstr(r->name, o->only) && !strstr(r->group, o->only))
+				continue;
+			res[n] = measure(groups[g], r, o->rounds);
+			if (o->json)
+				json_line(&res[n], !n);
+			else
+				line(&res[n]);
+			fflush(stdout);
+			n++;
+		}
+	return n;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-						{"quick", no_argument, NULL, 'q'},
-						{"only", required_argument, NULL, 'o'},
-						{"help", no_argument, NULL, 'h'},
-						{0}};
-	u32 rounds = ROUNDS_MOST, missed = 0, with_goal = 0;
-	bool json = false, first = true;
-	const char *only = "";
-	int c;
+	static struct dma_result res[ROWS_MOST];
+	u32 n, met = 0, goals = 0;
+	struct options o;
+	int err = parse(argc, argv, &o);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'j')
-			json = true;
-		else if (c == 'q')
-			rounds = 15;
-		else if (c == 'o')
-			only = optarg;
-		else {
-			usage(c == 'h' ? stdout : stderr);
-			return c == 'h' ? 0 : 2;
-		}
+	if (err) {
+		usage(err == 1 ? stdout : stderr);
+		return err == 1 ? 0 : 2;
 	}
-	if (json)
+	if (o.json)
 		printf("[\n");
 	else
 		printf("%-44s%9s%10s%9s%10s%9s%7s%-10s%6s\n", "ns", "limit", "olio", "x limit",
 		       "peer", "x peer", "goal", "", "growth");
-	for (u32 g = 0; g < OLI_ARRAY_SIZE(groups); g++)
-		for (u32 i = 0; i < groups[g]->n; i++) {
-			const struct dma_row *r = &groups[g]->rows[i];
-			struct result res;
-
-			if (!strstr(r->name, only) && !strstr(r->group, only))
-				continue;
-			res = measure(groups[g], r, rounds);
-			if (json)
-				json_line(r, &res, first);
-			else
-				line(r, &res);
-			fflush(stdout);
-			first = false;
-			with_goal += r->goal > 0;
-			missed += r->goal > 0 && ratio_of(r, &res) > r->goal;
-		}
-	if (json)
-		printf("\n]\n");
-	else
-		printf("\n%u of %u goals met\n", with_goal - missed, with_goal);
-	return 0;
+	n = run(&o, res);
+	for (u32 i = 0; i < n; i++) {
+		goals += res[i].row->goal > 0;
+		met += res[i].row->goal > 0 && dma_met(&res[i]);
+	}
+	printf(o.json ? "\n]\n" : "\n%u of %u goals met\n", met, goals);
+	err = o.plot ? dma_plot(o.plot, res, n) : 0;
+	if (err)
+		fprintf(stderr, "dma: %s: %s\n", o.plot, strerror(-err));
+	return err ? 1 : 0;
 }

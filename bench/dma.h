@@ -36,6 +36,27 @@ struct dma_group {
 	u32 n;
 };
 
+struct dma_result {
+	const struct dma_row *row;
+	double limit, olio, growth; /* growth: last third of the rounds over the first */
+};
+
+/* olio over what its goal is a ratio to; 0 without. */
+static inline double dma_ratio(const struct dma_result *res)
+{
+	double to = res->row->of_limit ? res->limit : res->row->peer_ns;
+
+	return to > 0 ? res->olio / to : 0;
+}
+
+static inline bool dma_met(const struct dma_result *res)
+{
+	return !(res->row->goal > 0) || dma_ratio(res) <= res->row->goal;
+}
+
+/* Return: 0 or -errno. */
+int dma_plot(const char *path, const struct dma_result *res, u32 n);
+
 extern const struct dma_group dma_iova, dma_pt, dma_map, dma_tlb;
 
 /* Time of this thread alone: others use the machine too. */

@@ -52,7 +52,10 @@ struct olio_dev;
  * Drive the device @name of the machine. What it maps is this process's own: each
  * device and process has an address space for itself. Opening it twice gives the
  * same address space.
- * Return: 0; -ENOENT; -EBUSY nothing else may be true of it; -ENOMEM.
+ * Owns: the handle is the caller's until olio_dev_close(); @m must outlive it.
+ * Context: blocks; not in a forked child.
+ * Return: 0; -ENOENT no such device, or only a port; -EINVAL the machine was opened to look
+ * on only; -ENOSPC no address space is left; -ENOMEM.
  */
 OLIO_API int olio_dev_open(struct olio_machine *m, const char *name, struct olio_dev **out);
 /* Mappings that are left are torn down, and reported by the checker (class 7). NULL is nothing. */

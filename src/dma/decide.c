@@ -3,6 +3,10 @@
  * How a run gets to a device, or why it does not: the one place where the kind of
  * memory, the device and the attributes meet (S2, S3, S6, S7, S8).
  *
+ * What does not depend on the run is asked once, when a device is opened, and nearly
+ * all runs are then found to go directly by oli_goes_direct() (dev.h), which comes here
+ * with all others. tests/unit/dma/decide holds the two side by side.
+ *
  * Nothing is believed: each frame of a run is looked at, and must be in use, ours,
  * and of the kind that the run says. Nothing is changed: a refusal needs no undoing.
  *
@@ -66,13 +70,19 @@ static int bad_frames(struct olio_dev *dev, const struct olio_run *run)
 			  RUN_ARG(run), at);
 }
 
-static int frames_check(struct olio_dev *dev, const struct olio_run *run, u32 *any)
+/* On this machine there is memory of that kind, and it is not MMIO. */
+static bool is_ram(const struct olio_dev *dev, u32 kind)
 {
-	u32 all;
+	return dev->desc->encrypted ? kind == OLIO_MEM_PRIVATE || kind == OLIO_MEM_SHARED
+				    : kind == OLIO_MEM_RAM;
+}
 
-	/* If they all are of one kind, then that of any and of all is the same. */
-	if (oli_frames_ours(dev->m, run->pa, run->len, any, &all) == run->len &&
-	    frame_kind(dev, *any) == run->kind && frame_kind(dev, all) == run->kind)
+static int frames_check(struct olio_dev *dev, const struct olio_run *run)
+{
+	u32 want = OLI_FRAME_USED | (run->kind == OLIO_MEM_PRIVATE ? OLI_FRAME_PRIVATE : 0);
+
+	if (is_ram(dev, run->kind) &&
+	    oli_frames_are(&dev->ram, run->pa, run->len, dev->frame_care, want))
 		return 0;
 	return bad_frames(dev, run);
 }
@@ -103,34 +113,24 @@ static int no_run(const struct olio_run *run)
 	return oli_refuse(OLIO_REASON_OVERFLOW, RUN_FMT, RUN_ARG(run));
 }
 
-static inline int run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags)
+static int run_check(struct olio_dev *dev, const struct olio_run *run)
 {
-	*flags = 0;
-	if (__builtin_expect(run->kind > OLIO_MEM_MMIO || !run->len ||
-				     run->pa.v + (run->len - 1) < run->pa.v,
-			     0))
+	if (run->kind > OLIO_MEM_MMIO || !run->len || run->pa.v + (run->len - 1) < run->pa.v)
 		return no_run(run);
-	return run->kind == OLIO_MEM_MMIO ? bar_check(dev, run) : frames_check(dev, run, flags);
-}
-
-int oli_run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags)
-{
-	u32 any;
-	int err = run_check(dev, run, &any);
-
-	if (flags)
-		*flags = any;
-	return err;
+	return run->kind == OLIO_MEM_MMIO ? bar_check(dev, run) : frames_check(dev, run);
 }
 
 /* A claim about the memory that is not true, or a direction that it does not allow. */
-static int claims_check(const struct olio_run *run, enum olio_dir dir, u32 attrs, u32 flags)
+static int claims_check(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir,
+			u32 attrs)
 {
 	if ((attrs & OLIO_ATTR_MMIO && run->kind != OLIO_MEM_MMIO) ||
 	    (attrs & OLIO_ATTR_CC_SHARED && run->kind != OLIO_MEM_SHARED))
 		return oli_refuse(OLIO_REASON_BAD_ATTRIBUTE, "0x%x for a " RUN_FMT, attrs,
 				  RUN_ARG(run));
-	if (flags & OLI_FRAME_READ_ONLY && dir & OLIO_FROM_DEVICE)
+	if (run->kind != OLIO_MEM_MMIO && dir & OLIO_FROM_DEVICE &&
+	    !oli_frames_are(&dev->ram, run->pa, run->len, OLI_FRAME_USED | OLI_FRAME_READ_ONLY,
+			    OLI_FRAME_USED))
 		return oli_refuse(OLIO_REASON_READ_ONLY, RUN_FMT, RUN_ARG(run));
 	return 0;
 }
@@ -231,18 +231,17 @@ static int decide_ram(struct olio_dev *dev, const struct olio_run *run, u32 attr
 			  dev->granule_mask + 1);
 }
 
-int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir, u32 attrs,
-	       enum oli_how *how)
+int oli_decide_any(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir, u32 attrs,
+		   enum oli_how *how)
 {
-	u32 flags;
 	int err;
 
 	*how = OLI_HOW_REFUSED;
 	err = oli_dir_attrs_check(dir, attrs);
 	if (!err)
-		err = run_check(dev, run, &flags);
+		err = run_check(dev, run);
 	if (!err)
-		err = claims_check(run, dir, attrs, flags);
+		err = claims_check(dev, run, dir, attrs);
 	if (err)
 		return err;
 	if (run->kind == OLIO_MEM_MMIO)
@@ -253,20 +252,16 @@ int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir d
 	return beyond(dev, run->pa.v, run->len) ? past_mask(dev, run, run->pa.v) : 0;
 }
 
-u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio)
+void oli_decide_init(struct olio_dev *dev)
 {
-	u32 prot = 0;
+	struct olio_run run = {.len = 1};
 
-	if (dir & OLIO_TO_DEVICE)
-		prot |= OLI_PT_READ;
-	if (dir & OLIO_FROM_DEVICE)
-		prot |= OLI_PT_WRITE;
-	if (mmio)
-		prot |= OLI_PT_MMIO;
-	else if (!dev->syncs)
-		prot |= OLI_PT_COHERENT;
-	/* The other formats have no such bit, and what is not asked for there holds anyway. */
-	if (attrs & OLIO_ATTR_PRIVILEGED && dev->desc->format == OLI_PT_X86_64)
-		prot |= OLI_PT_PRIV;
-	return prot;
+	dev->frame_care = OLI_FRAME_USED | (dev->desc->encrypted ? OLI_FRAME_PRIVATE : 0);
+	dev->whole_mask = dev->granule == OLIO_GRANULE_EXPOSE ? 0 : dev->granule_mask;
+	dev->prot = dev->syncs ? 0 : OLI_PT_COHERENT;
+	dev->direct = 0;
+	/* Without an address space it depends on the address. */
+	for (; dev->reach == OLI_REACH_TRANSLATED && run.kind < OLIO_MEM_MMIO; run.kind++)
+		if (is_ram(dev, run.kind) && whole_bounce(dev, &run) == OLIO_REASON_NONE)
+			dev->direct |= (u8)(1 << run.kind);
 }

@@ -83,6 +83,7 @@ static int dev_init(struct olio_dev *dev)
 	err = reach_init(dev);
 	if (err)
 		return err;
+	oli_decide_init(dev);
 	err = oli_check_new(dev);
 	if (!err)
 		return 0;
@@ -102,6 +103,7 @@ static int dev_new(struct oli_machine *m, u8 node, struct olio_dev **out)
 	dev->desc = &m->shm->desc;
 	dev->node = &m->shm->desc.node[node];
 	dev->id.node = node;
+	oli_ram_init(m, &dev->ram);
 	pthread_mutex_init(&dev->lock, NULL);
 	*out = dev;
 	return 0;
@@ -230,6 +232,7 @@ int olio_dev_set_granule(struct olio_dev *dev, enum olio_granule policy)
 				  "device %s is not trusted: nothing is exposed to it",
 				  dev->node->name);
 	dev->granule = (u8)policy;
+	oli_decide_init(dev);
 	return 0;
 }
 

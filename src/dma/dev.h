@@ -17,6 +17,7 @@
 #include "base/why.h"
 #include "bus/bus.h"
 #include "iommu/domain.h"
+#include "machine/phys.h"
 #include "olio/dma.h"
 
 enum oli_reach { OLI_REACH_TRANSLATED, OLI_REACH_DIRECT, OLI_REACH_PHYSICAL };
@@ -27,6 +28,7 @@ struct olio_dev {
 	struct oli_machine *m;
 	const struct oli_desc *desc;
 	const struct oli_node *node; /* of @desc */
+	struct oli_ram ram;
 	struct oli_domain *domain;   /* TRANSLATED */
 	struct oli_bus_id id;	     /* for accesses of the device */
 	struct oli_check *check;     /* NULL: nothing is checked */
@@ -34,6 +36,10 @@ struct olio_dev {
 	u64 max_segment;	     /* bytes; UINT64_MAX: none */
 	u64 boundary;		     /* 0: none */
 	u64 granule_mask;	     /* granule - 1 */
+	u64 whole_mask;		     /* the same where partial granules are not exposed, else 0 */
+	u32 frame_care;		     /* OLI_FRAME_* that say what kind of memory a frame is */
+	u32 prot;		     /* OLI_PT_* of RAM beside READ and WRITE */
+	u8 direct;		     /* bit: memory of this kind goes directly; see oli_goes_direct() */
 	u8 reach;		     /* enum oli_reach */
 	u8 granule;		     /* enum olio_granule */
 	bool syncs;		     /* not coherent: ownership has an effect */
@@ -62,12 +68,6 @@ extern const struct oli_part oli_dma_part;
 #define OLI_PART_DMA 2
 
 /*
- * Is [@pa, @pa + @len) memory of the kind that @run says, all of it, and this process's
- * own? Else refuse. *@flags: OLI_FRAME_* that any of its frames has; may be NULL.
- */
-OLI_MUST_CHECK int oli_run_check(struct olio_dev *dev, const struct olio_run *run, u32 *flags);
-
-/*
  * How a run gets to a device: decided by its kind, the device and the attributes, in one
  * place, before anything is changed.
  */
@@ -79,9 +79,11 @@ enum oli_how {
 	OLI_HOW_P2P_BUS,    /* the bus address; nothing to unmap */
 	OLI_HOW_P2P_HOST    /* as MMIO through the IOMMU, or by offset without */
 };
-/* *@how is never REFUSED with 0. Checks @run, @dir and @attrs, too. Return: 0, or the refusal. */
-OLI_MUST_CHECK int oli_decide(struct olio_dev *dev, const struct olio_run *run, enum olio_dir dir,
-			      u32 attrs, enum oli_how *how);
+/* By the table of decide.c, whatever @run, @dir and @attrs are. As oli_decide(). */
+OLI_MUST_CHECK int oli_decide_any(struct olio_dev *dev, const struct olio_run *run,
+				  enum olio_dir dir, u32 attrs, enum oli_how *how);
+/* What of the table does not depend on the run: @dev->direct and its neighbours. */
+void oli_decide_init(struct olio_dev *dev);
 
 #define OLI_ATTRS                                                                                  \
 	(OLIO_ATTR_REQUIRE_COHERENT | OLIO_ATTR_MMIO | OLIO_ATTR_CC_SHARED |                       \
@@ -98,8 +100,50 @@ OLI_MUST_CHECK static inline int oli_dir_attrs_check(enum olio_dir dir, u32 attr
 	return __builtin_expect(bad, 0) ? oli_bad_dir_attrs(dir, attrs) : 0;
 }
 
+/* Those that claim nothing about the memory. */
+#define OLI_ATTRS_PLAIN (OLIO_ATTR_SKIP_CPU_SYNC | OLIO_ATTR_PRIVILEGED)
+
+/*
+ * Nearly all runs: ours, of the kind that they say, which the device reaches directly,
+ * of whole granules where that matters. True only where oli_decide_any() says
+ * OLI_HOW_DIRECT.
+ */
+static inline bool oli_goes_direct(const struct olio_dev *dev, const struct olio_run *run,
+				   enum olio_dir dir, u32 attrs)
+{
+	u32 read_only = dir & OLIO_FROM_DEVICE ? OLI_FRAME_READ_ONLY : 0;
+	u32 private = run->kind == OLIO_MEM_PRIVATE ? OLI_FRAME_PRIVATE : 0;
+
+	return run->kind <= OLIO_MEM_MMIO && dev->direct >> run->kind & 1 &&
+	       (u32)dir - 1 < OLIO_BIDIRECTIONAL && !(attrs & ~OLI_ATTRS_PLAIN) &&
+	       !((run->pa.v | run->len) & dev->whole_mask) &&
+	       oli_frames_are(&dev->ram, run->pa, run->len, dev->frame_care | read_only,
+			      OLI_FRAME_USED | private);
+}
+
+/* *@how is never REFUSED with 0. Checks @run, @dir and @attrs, too. Return: 0, or the refusal. */
+OLI_MUST_CHECK static inline int oli_decide(struct olio_dev *dev, const struct olio_run *run,
+					    enum olio_dir dir, u32 attrs, enum oli_how *how)
+{
+	*how = OLI_HOW_DIRECT;
+	return __builtin_expect(oli_goes_direct(dev, run, dir, attrs), 1)
+		       ? 0
+		       : oli_decide_any(dev, run, dir, attrs, how);
+}
+
+_Static_assert((u32)OLIO_TO_DEVICE == OLI_PT_READ && (u32)OLIO_FROM_DEVICE == OLI_PT_WRITE,
+	       "a direction is what the device may do");
+
 /* OLI_PT_* of a mapping (S2). */
-u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio);
+static inline u32 oli_prot(const struct olio_dev *dev, enum olio_dir dir, u32 attrs, bool mmio)
+{
+	u32 prot = (u32)dir | (mmio ? OLI_PT_MMIO : dev->prot);
+
+	/* The other formats have no such bit, and what is not asked for there holds anyway. */
+	if (attrs & OLIO_ATTR_PRIVILEGED && dev->desc->format == OLI_PT_X86_64)
+		prot |= OLI_PT_PRIV;
+	return prot;
+}
 
 /* ---- p2p.c (S8) ---- */
 

@@ -24,7 +24,7 @@
 #include "dma/state.h"
 
 /* What is no state: an ended one says so, a copy says where it was made. Nothing of it is trusted. */
-static int bad_state(const struct oli_state *s, const void *site)
+static int no_state(const struct oli_state *s, const void *site)
 {
 	u64 says = s->self ^ OLI_STATE_MAGIC;
 
@@ -34,20 +34,16 @@ static int bad_state(const struct oli_state *s, const void *site)
 	return oli_refuse(OLIO_REASON_BAD_STATE, "this state was never allocated, or was copied");
 }
 
-int oli_state_check(const struct oli_state *s, const void *site)
+int oli_state_bad(const struct oli_state *s, const void *site)
 {
 	if (!oli_is_state(s))
-		return bad_state(s, site);
-	if (oli_dev_live(s->dev) && s->dev->opens == s->opens)
-		return 0;
+		return no_state(s, site);
 	oli_check_bad_state(s, NULL, site);
 	return oli_refuse(OLIO_REASON_BAD_STATE, "its device %s was closed", s->dev->node->name);
 }
 
-int oli_state_inside(const struct oli_state *s, u64 offset, u64 len)
+int oli_state_outside(const struct oli_state *s, u64 offset, u64 len)
 {
-	if (len && oli_range_inside(offset, len, 0, s->size))
-		return 0;
 	return oli_refuse(len ? OLIO_REASON_BEYOND_END : OLIO_REASON_BAD_ARGUMENT,
 			  "offset 0x%" PRIx64 "+0x%" PRIx64 " of a state of 0x%" PRIx64 " bytes",
 			  offset, len, s->size);
@@ -106,7 +102,8 @@ uint64_t olio_iova_size(const struct olio_iova_state *state)
 }
 
 /* May @run lie at @offset? Only the first may begin inside a granule, only the last end there. */
-static int fit(const struct oli_state *s, const struct olio_run *run, u64 offset)
+static inline __attribute__((always_inline)) int fit(const struct oli_state *s,
+						     const struct olio_run *run, u64 offset)
 {
 	u64 mask = s->dev->granule_mask, end = offset + run->len;
 
@@ -129,24 +126,40 @@ static int fit(const struct oli_state *s, const struct olio_run *run, u64 offset
 	return 0;
 }
 
-static int link_run(struct oli_state *s, const struct olio_run *run, u64 offset, enum olio_dir dir,
-		    u32 attrs, bool *bounced)
+/* @how was decided. */
+static inline __attribute__((always_inline)) int link_run(struct oli_state *s,
+							  const struct olio_run *run, u64 offset,
+							  enum oli_how how, enum olio_dir dir,
+							  u32 attrs, bool *bounced)
 {
-	enum oli_how how;
-	int err = oli_state_inside(s, offset, run->len);
+	int err = fit(s, run, offset);
 
 	if (!err)
-		err = oli_decide(s->dev, run, dir, attrs, &how);
+		err = oli_place(s->dev, (struct olio_iova){s->start.v + offset}, run, how, dir,
+				attrs, bounced);
+	if (err)
+		return err;
+	s->bounced |= *bounced;
+	s->linked += run->len;
+	if (s->top < offset + run->len)
+		s->top = offset + run->len;
+	return 0;
+}
+
+/* All that is not the usual run; or the refusal. */
+static __attribute__((noinline)) int link_any(struct oli_state *s, const struct olio_run *run,
+					      u64 offset, enum olio_dir dir, u32 attrs,
+					      bool *bounced)
+{
+	enum oli_how how;
+	int err = oli_decide_any(s->dev, run, dir, attrs, &how);
+
 	if (err)
 		return err;
 	if (how == OLI_HOW_P2P_BUS)
 		return oli_refuse(OLIO_REASON_P2P_BUS, "%s: use olio_dma_map()",
 				  s->dev->node->name);
-	err = fit(s, run, offset);
-	if (!err)
-		err = oli_place(s->dev, (struct olio_iova){s->start.v + offset}, run, how, dir,
-				attrs, bounced);
-	return err;
+	return link_run(s, run, offset, how, dir, attrs, bounced);
 }
 
 int olio_iova_link(struct olio_iova_state *state, const struct olio_run *run, uint64_t offset,
@@ -156,15 +169,13 @@ int olio_iova_link(struct olio_iova_state *state, const struct olio_run *run, ui
 	bool bounced = false;
 	int err = oli_state_check(s, OLI_SITE);
 
-	if (err)
+	if (__builtin_expect(err != 0, 0))
 		return err;
-	err = link_run(s, run, offset, dir, attrs, &bounced);
-	if (!err) {
-		s->bounced |= bounced;
-		s->linked += run->len;
-		if (s->top < offset + run->len)
-			s->top = offset + run->len;
-	}
+	err = oli_state_inside(s, offset, run->len);
+	if (!err && __builtin_expect(oli_goes_direct(s->dev, run, dir, attrs), 1))
+		err = link_run(s, run, offset, OLI_HOW_DIRECT, dir, attrs, &bounced);
+	else if (!err)
+		err = link_any(s, run, offset, dir, attrs, &bounced);
 	OLI_STEP(s, OLI_STEP_LINK, *run, offset, run->len, dir, attrs, bounced, err);
 	return err;
 }

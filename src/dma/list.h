@@ -20,7 +20,6 @@ struct oli_chain {
 	struct olio_iova start;
 	u64 size;
 	size_t first, n; /* pieces */
-	size_t mapped;	 /* of them, in order */
 };
 
 struct olio_map {
@@ -29,7 +28,7 @@ struct olio_map {
 	enum olio_dir dir;
 	u32 attrs;
 	u64 len;
-	size_t npieces, nchains, nsegs, room, chain_room;
+	size_t npieces, nchains, nsegs, room, chain_room, seg_room;
 	size_t copies, ready; /* pieces with a copy; pieces, from the first, that have what they need */
 	struct oli_piece *piece;
 	struct oli_chain *chain;

@@ -31,23 +31,27 @@
 #include "dma/list.h"
 #include "dma/place.h"
 
-#define MOST_BYTES (1ull << 62)
+#define MOST_BYTES   (1ull << 62)
+#define MOST_AT_ONCE 64 /* pieces that are mapped in one go */
 
-/* Room for one more of @size bytes in *@array. Return: 0, no-memory. */
-static int grow(void *array, size_t n, size_t *room, size_t size)
+/* *@array is full, or for @want of @size bytes. Return: 0, no-memory. */
+static __attribute__((noinline)) int grow_to(void *array, size_t want, size_t *room, size_t size)
 {
-	size_t want = *room ? *room * 2 : 8;
 	void *p, *old;
 
-	if (n < *room)
-		return 0;
 	memcpy(&old, array, sizeof(old));
 	p = OLI_FAULT() ? NULL : reallocarray(old, want, size);
 	if (!p)
-		return oli_refuse(OLIO_REASON_NO_MEMORY, "a list of %zu pieces", n);
+		return oli_refuse(OLIO_REASON_NO_MEMORY, "a list of %zu pieces", *room);
 	memcpy(array, &p, sizeof(p));
 	*room = want;
 	return 0;
+}
+
+/* Room for one more of @size bytes in *@array, which has @n. Return: 0, no-memory. */
+static inline int grow(void *array, size_t n, size_t *room, size_t size)
+{
+	return n < *room ? 0 : grow_to(array, *room ? *room * 2 : 8, room, size);
 }
 
 /* ---- decide ---- */
@@ -100,16 +104,15 @@ static int decide(struct olio_map *map, const struct olio_run *runs, size_t n)
 
 	if (!n)
 		return oli_refuse(OLIO_REASON_BAD_ARGUMENT, "an empty list");
-	for (size_t i = 0; i < n; i++) {
+	err = grow_to(&map->piece, n, &map->room, sizeof(*map->piece));
+	for (size_t i = 0; !err && i < n; i++) {
 		err = oli_decide(map->dev, &runs[i], map->dir, map->attrs, &how);
 		if (!err && runs[i].len > MOST_BYTES - map->len)
 			err = oli_refuse(OLIO_REASON_OVERFLOW, "the lengths of %zu runs", n);
 		if (!err)
 			err = add_run(map, &runs[i], how);
-		if (err)
-			return err;
 	}
-	return 0;
+	return err;
 }
 
 /* ---- copy ---- */
@@ -191,25 +194,41 @@ static int address(struct olio_map *map)
 
 /* ---- map ---- */
 
-static int chain_map(struct olio_map *map, struct oli_chain *c)
+/* Pieces from @p on, at most @n and MOST_AT_ONCE, at @at. Return: how many, or an errno. */
+static int map_some(struct olio_map *map, struct oli_piece *p, size_t n, struct olio_iova *at)
 {
-	struct olio_dev *dev = map->dev;
-	struct oli_piece *p = &map->piece[c->first];
-	u64 mask = dev->granule_mask, base = c->start.v + (p->pa.v & mask) - p->off;
+	struct oli_domain_piece batch[MOST_AT_ONCE];
+	u32 ram = oli_prot(map->dev, map->dir, map->attrs, false);
+	u32 mmio = oli_prot(map->dev, map->dir, map->attrs, true);
+	u64 mask = map->dev->granule_mask, size = 0;
+	size_t i;
 	int err;
 
-	for (; c->mapped < c->n; c->mapped++, p++) {
-		p->dma.v = base + p->off;
-		err = oli_domain_map(dev->domain, oli_granules(dev, p->dma, p->len),
-				     (struct olio_pa){p->at.v & ~mask},
-				     oli_prot(dev, map->dir, map->attrs,
-					      p->how == OLIO_PIECE_P2P_HOST));
-		if (err)
-			return oli_domain_refused(dev, err, p->len);
+	for (i = 0; i < n && i < MOST_AT_ONCE; i++, p++) {
+		p->dma.v = at->v + size + (p->at.v & mask);
+		batch[i].pa.v = p->at.v & ~mask;
+		batch[i].size = oli_span(map->dev, p->at, p->len);
+		batch[i].prot = p->how == OLIO_PIECE_P2P_HOST ? mmio : ram;
+		size += batch[i].size;
 	}
-	err = oli_domain_sync(dev->domain,
+	err = oli_domain_map_pieces(map->dev->domain, *at, batch, i);
+	at->v += size;
+	return err ? err : (int)i;
+}
+
+static int chain_map(struct olio_map *map, struct oli_chain *c)
+{
+	struct olio_iova at = c->start;
+	int n, err;
+
+	for (size_t done = 0; done < c->n; done += (size_t)n) {
+		n = map_some(map, &map->piece[c->first + done], c->n - done, &at);
+		if (n < 0)
+			return oli_domain_refused(map->dev, n, c->size);
+	}
+	err = oli_domain_sync(map->dev->domain,
 			      (struct olio_iova_range){c->start, {c->start.v + c->size - 1}});
-	return err ? oli_domain_refused(dev, err, c->size) : 0;
+	return err ? oli_domain_refused(map->dev, err, c->size) : 0;
 }
 
 static int map_chains(struct olio_map *map)
@@ -233,12 +252,11 @@ static u64 segment_room(const struct olio_dev *dev, u64 dma)
 	return room;
 }
 
-/* Return: how many there are; they are written if @seg is not NULL. */
-static size_t segments(const struct olio_map *map, struct olio_seg *seg)
+static int segment(struct olio_map *map)
 {
 	const struct oli_piece *p = map->piece, *before = NULL;
 	u64 dma, left, len, room = 0; /* of the last segment */
-	size_t n = 0;
+	int err;
 
 	for (; p < map->piece + map->npieces; before = p++) {
 		if (before && (before->dma.v + before->len != p->dma.v ||
@@ -246,27 +264,17 @@ static size_t segments(const struct olio_map *map, struct olio_seg *seg)
 			room = 0;
 		for (dma = p->dma.v, left = p->len; left; dma += len, left -= len) {
 			if (!room) {
+				err = grow(&map->seg, map->nsegs, &map->seg_room, sizeof(*map->seg));
+				if (err)
+					return err;
+				map->seg[map->nsegs++] = (struct olio_seg){{dma}, 0};
 				room = segment_room(map->dev, dma);
-				if (seg)
-					seg[n] = (struct olio_seg){{dma}, 0};
-				n++;
 			}
 			len = left < room ? left : room;
 			room -= len;
-			if (seg)
-				seg[n - 1].len += len;
+			map->seg[map->nsegs - 1].len += len;
 		}
 	}
-	return n;
-}
-
-static int segment(struct olio_map *map)
-{
-	map->nsegs = segments(map, NULL);
-	map->seg = OLI_FAULT() ? NULL : reallocarray(NULL, map->nsegs, sizeof(*map->seg));
-	if (!map->seg)
-		return oli_refuse(OLIO_REASON_NO_MEMORY, "%zu segments", map->nsegs);
-	(void)segments(map, map->seg);
 	return 0;
 }
 

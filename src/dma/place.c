@@ -47,7 +47,7 @@ int oli_domain_refused(const struct olio_dev *dev, int err, u64 size)
 			  dev->node->name);
 }
 
-u64 oli_cut_next(struct oli_cut *cut)
+u64 oli_cut_copies(struct oli_cut *cut)
 {
 	u64 mask = cut->dev->granule_mask, off = cut->pa.v & mask, len = cut->left, max;
 
@@ -56,20 +56,18 @@ u64 oli_cut_next(struct oli_cut *cut)
 		max = oli_bounce_max(cut->dev);
 		if (max && len > max)
 			len = ((off + max) & ~mask) - off;
-	} else if (cut->how == OLI_HOW_BOUNCE_ENDS) {
+	} else {
 		cut->bounced = off || len <= mask;
 		if (off && len > mask + 1 - off)
 			len = mask + 1 - off;
 		else if (!cut->bounced)
 			len &= ~mask;
 	}
-	cut->pa.v += len;
-	cut->left -= len;
 	return len;
 }
 
 static int place_piece(struct olio_dev *dev, struct olio_iova dma, struct olio_pa pa, u64 len,
-		       bool bounced, bool mmio, enum olio_dir dir, u32 attrs)
+		       bool bounced, enum olio_dir dir, u32 attrs)
 {
 	struct olio_pa at = pa;
 	int err;
@@ -81,7 +79,7 @@ static int place_piece(struct olio_dev *dev, struct olio_iova dma, struct olio_p
 	}
 	err = oli_domain_map(dev->domain, oli_granules(dev, dma, len),
 			     (struct olio_pa){at.v & ~dev->granule_mask},
-			     oli_prot(dev, dir, attrs, mmio));
+			     oli_prot(dev, dir, attrs, false));
 	if (!err)
 		return 0;
 	if (bounced)
@@ -103,8 +101,8 @@ static void own_pieces(struct olio_dev *dev, const struct olio_run *run, enum ol
 	}
 }
 
-int oli_place(struct olio_dev *dev, struct olio_iova dma, const struct olio_run *run,
-	      enum oli_how how, enum olio_dir dir, u32 attrs, bool *bounced)
+int oli_place_pieces(struct olio_dev *dev, struct olio_iova dma, const struct olio_run *run,
+		     enum oli_how how, enum olio_dir dir, u32 attrs, bool *bounced)
 {
 	struct oli_cut cut = oli_cut(dev, run, how);
 	struct olio_pa pa;
@@ -114,8 +112,8 @@ int oli_place(struct olio_dev *dev, struct olio_iova dma, const struct olio_run 
 	do {
 		pa = cut.pa;
 		len = oli_cut_next(&cut);
-		err = place_piece(dev, (struct olio_iova){dma.v + done}, pa, len, cut.bounced,
-				  how == OLI_HOW_P2P_HOST, dir, attrs);
+		err = place_piece(dev, (struct olio_iova){dma.v + done}, pa, len, cut.bounced, dir,
+				  attrs);
 		if (err) {
 			if (done)
 				oli_unplace(dev, dma, done, dir, attrs | OLIO_ATTR_SKIP_CPU_SYNC);
@@ -124,7 +122,7 @@ int oli_place(struct olio_dev *dev, struct olio_iova dma, const struct olio_run 
 		*bounced |= cut.bounced;
 		done += len;
 	} while (cut.left);
-	if (dev->syncs && how != OLI_HOW_P2P_HOST && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
+	if (dev->syncs && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
 		own_pieces(dev, run, how, dir);
 	return 0;
 }

@@ -25,8 +25,19 @@ static inline struct oli_cut oli_cut(const struct olio_dev *dev, const struct ol
 	return (struct oli_cut){.dev = dev, .pa = run->pa, .left = run->len, .how = how};
 }
 
+/* How many bytes of what is left are the next piece; @cut->bounced is set. Runs with copies only. */
+u64 oli_cut_copies(struct oli_cut *cut);
+
 /* The length of the next piece, at @cut->pa before the call; 0 at the end. */
-u64 oli_cut_next(struct oli_cut *cut);
+static inline u64 oli_cut_next(struct oli_cut *cut)
+{
+	bool copies = cut->how == OLI_HOW_BOUNCE || cut->how == OLI_HOW_BOUNCE_ENDS;
+	u64 len = copies ? oli_cut_copies(cut) : cut->left;
+
+	cut->pa.v += len;
+	cut->left -= len;
+	return len;
+}
 
 /* Whole granules around [@dma, @dma + @len). */
 static inline struct olio_iova_range oli_granules(const struct olio_dev *dev, struct olio_iova dma,
@@ -45,14 +56,40 @@ static inline u64 oli_span(const struct olio_dev *dev, struct olio_pa pa, u64 le
 /* An errno of iommu/domain.h as a refusal. Return: as oli_refuse(). */
 OLI_MUST_CHECK int oli_domain_refused(const struct olio_dev *dev, int err, u64 size);
 
+/* The two ways of oli_place(): as one piece; with copies. */
+OLI_MUST_CHECK static inline int oli_place_whole(struct olio_dev *dev, struct olio_iova dma,
+						 const struct olio_run *run, enum oli_how how,
+						 enum olio_dir dir, u32 attrs)
+{
+	bool mmio = how == OLI_HOW_P2P_HOST;
+	int err = oli_domain_map(dev->domain, oli_granules(dev, dma, run->len),
+				 (struct olio_pa){run->pa.v & ~dev->granule_mask},
+				 oli_prot(dev, dir, attrs, mmio));
+
+	if (__builtin_expect(err != 0, 0))
+		return oli_domain_refused(dev, err, run->len);
+	if (dev->syncs && !mmio && !(attrs & OLIO_ATTR_SKIP_CPU_SYNC))
+		oli_own_device(dev, run->pa, run->len, dir);
+	return 0;
+}
+
+OLI_MUST_CHECK int oli_place_pieces(struct olio_dev *dev, struct olio_iova dma,
+				    const struct olio_run *run, enum oli_how how,
+				    enum olio_dir dir, u32 attrs, bool *bounced);
+
 /*
  * Map @run, decided to be @how, at @dma of an allocated range: pieces bounced or
  * direct; the direct ones are the device's afterwards. No sync of the domain.
  * *@bounced: set to true if any piece is. Return: 0; a refusal, with nothing changed.
  */
-OLI_MUST_CHECK int oli_place(struct olio_dev *dev, struct olio_iova dma,
-			     const struct olio_run *run, enum oli_how how, enum olio_dir dir,
-			     u32 attrs, bool *bounced);
+OLI_MUST_CHECK static inline int oli_place(struct olio_dev *dev, struct olio_iova dma,
+					   const struct olio_run *run, enum oli_how how,
+					   enum olio_dir dir, u32 attrs, bool *bounced)
+{
+	if (__builtin_expect(how == OLI_HOW_DIRECT || how == OLI_HOW_P2P_HOST, 1))
+		return oli_place_whole(dev, dma, run, how, dir, attrs);
+	return oli_place_pieces(dev, dma, run, how, dir, attrs, bounced);
+}
 
 /*
  * Take [@dma, @dma + @len) out, all of which is mapped, strictly; copy bounces back and

@@ -30,10 +30,25 @@ static inline bool oli_is_state(const struct oli_state *s)
 	return s->self == ((u64)(uintptr_t)s ^ OLI_STATE_MAGIC);
 }
 
+/* The refusals of the two that follow. */
+OLI_MUST_CHECK int oli_state_bad(const struct oli_state *s, const void *site);
+OLI_MUST_CHECK int oli_state_outside(const struct oli_state *s, u64 offset, u64 len);
+
 /* Return: 0, or bad-state. @site: for the checker. */
-OLI_MUST_CHECK int oli_state_check(const struct oli_state *s, const void *site);
+OLI_MUST_CHECK static inline int oli_state_check(const struct oli_state *s, const void *site)
+{
+	bool ok = oli_is_state(s) && oli_dev_live(s->dev) && s->dev->opens == s->opens;
+
+	return __builtin_expect(ok, 1) ? 0 : oli_state_bad(s, site);
+}
+
 /* Is [@offset, @offset + @len) inside, and not empty? Return: 0; bad-argument, beyond-end. */
-OLI_MUST_CHECK int oli_state_inside(const struct oli_state *s, u64 offset, u64 len);
+OLI_MUST_CHECK static inline int oli_state_inside(const struct oli_state *s, u64 offset, u64 len)
+{
+	bool ok = len && oli_range_inside(offset, len, 0, s->size);
+
+	return __builtin_expect(ok, 1) ? 0 : oli_state_outside(s, offset, len);
+}
 
 /* How far into its granule the byte at @offset lies. */
 static inline u64 oli_state_off(const struct oli_state *s, u64 offset)

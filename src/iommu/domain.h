@@ -52,6 +52,19 @@ OLI_MUST_CHECK int oli_domain_free(struct oli_domain *d, struct olio_iova iova, 
 OLI_MUST_CHECK int oli_domain_map(struct oli_domain *d, struct olio_iova_range iova,
 				  struct olio_pa pa, u32 prot);
 OLI_MUST_CHECK int oli_domain_sync(struct oli_domain *d, struct olio_iova_range iova);
+
+/* domain_batch.c: memory that is to lie beside other memory. */
+struct oli_domain_piece {
+	struct olio_pa pa;
+	u64 size; /* whole granules, not 0 */
+	u32 prot;
+};
+/*
+ * @n pieces side by side from @start on, as oli_domain_map() would one by one. On failure
+ * some of the first may be mapped: the caller takes the whole range out.
+ */
+OLI_MUST_CHECK int oli_domain_map_pieces(struct oli_domain *d, struct olio_iova start,
+					 const struct oli_domain_piece *piece, size_t n);
 /* Take out and flush, always strict; the IOVAs stay allocated. Return: bytes that were mapped. */
 u64 oli_domain_unmap(struct oli_domain *d, struct olio_iova_range iova);
 /*

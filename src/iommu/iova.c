@@ -67,17 +67,17 @@ static inline void leave(struct oli_iova_slot *slot)
 static inline bool pop(const struct oli_iova *v, struct oli_iova_slot *slot, u64 size, u64 nr,
 		       u64 limit, struct olio_iova *out)
 {
-	u32 order = order_of[nr], top = slot->nr[order] - 1;
+	u32 order = order_of[nr], top = slot->top[order] - 1;
 	struct oli_iova_block block;
 	_Atomic(u16) *record;
 
-	if (!slot->nr[order])
+	if (top + 1 == oli_iova_bottom[order])
 		return false;
-	block = oli_iova_mag(slot, order)[top];
+	block = slot->block[top];
 	if (block.start + (size - 1) > limit)
 		return false;
 	record = oli_iova_at(v, block.record);
-	slot->nr[order] = top;
+	slot->top[order] = top;
 	atomic_store_explicit(record, (u16)nr, memory_order_relaxed);
 	out->v = block.start;
 	return true;
@@ -111,14 +111,17 @@ static inline u64 record_near(struct oli_iova_slot *slot, u64 granule)
 
 static inline void push(struct oli_iova_slot *slot, u32 order, u64 start, u64 record)
 {
-	u32 top = slot->nr[order];
+	struct oli_iova_block *block = &slot->block[slot->top[order]++];
 
-	oli_iova_mag(slot, order)[top] = (struct oli_iova_block){start, record};
-	slot->nr[order] = top + 1;
+	block->start = start;
+	/* Two stores: one of both would wait until they are in one register. */
+	atomic_signal_fence(memory_order_release);
+	block->record = record;
 }
 
 /* If the thread knows the leaf and its magazine has room. */
-static inline bool free_fast(const struct oli_iova *v, u64 start, u64 granule, u64 nr)
+__attribute__((always_inline)) static inline bool free_fast(const struct oli_iova *v, u64 start,
+							    u64 granule, u64 nr)
 {
 	struct oli_iova_slot *slot;
 	u32 order = order_of[nr], gate;
@@ -128,8 +131,7 @@ static inline bool free_fast(const struct oli_iova *v, u64 start, u64 granule, u
 	if (!enter(v, &slot, &gate))
 		return false;
 	off = record_near(slot, granule);
-	done = off && slot->nr[order] < oli_iova_mag_room(order) &&
-	       turn(oli_iova_at(v, off), (u16)nr, 0, gate);
+	done = off && oli_iova_mag_room(slot, order) && turn(oli_iova_at(v, off), (u16)nr, 0, gate);
 	if (done)
 		push(slot, order, start, off);
 	leave(slot);
@@ -137,7 +139,8 @@ static inline bool free_fast(const struct oli_iova *v, u64 start, u64 granule, u
 }
 
 /* If the thread knows the leaf. Return: the offset of the record, or 0. */
-static inline u64 claim_fast(const struct oli_iova *v, u64 granule, u64 nr)
+__attribute__((always_inline)) static inline u64 claim_fast(const struct oli_iova *v, u64 granule,
+							    u64 nr)
 {
 	struct oli_iova_slot *slot;
 	u32 gate;
@@ -272,8 +275,7 @@ __attribute__((noinline)) static int claim_slow(struct oli_iova *v, struct olio_
 	return err;
 }
 
-int oli_iova_claim(struct oli_iova *v, struct olio_iova start, u64 size,
-		   struct oli_iova_claim *out)
+int oli_iova_claim(struct oli_iova *v, struct olio_iova start, u64 size, struct oli_iova_claim *out)
 {
 	const struct oli_iova space = *v;
 	u64 nr = granules(&space, size), record = 0;
@@ -305,7 +307,7 @@ void oli_iova_give(struct oli_iova *v, const struct oli_iova_claim *claim)
 
 	if (claim->record && enter(&space, &slot, &gate)) {
 		order = order_of[claim->size >> space.s->shift];
-		done = slot->nr[order] < oli_iova_mag_room(order);
+		done = oli_iova_mag_room(slot, order);
 		if (done) {
 			/* Nobody else turns a record that is marked. */
 			atomic_store_explicit((_Atomic(u16) *)oli_iova_at(&space, claim->record), 0,

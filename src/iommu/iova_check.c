@@ -62,18 +62,17 @@ static void look_node(const struct oli_iova *v, const struct oli_iova_node *n, u
 	}
 }
 
-static void look_slot(const struct oli_iova *v, struct oli_iova_slot *slot, struct look *l)
+static void look_slot(const struct oli_iova *v, const struct oli_iova_slot *slot, struct look *l)
 {
-	const struct oli_iova_block *mag;
 	u64 granule;
 	u32 order, i;
 
 	for (order = 0; order < OLI_IOVA_MAX_CACHED_ORDERS; order++) {
-		l->u.cached += (u64)slot->nr[order] << order;
-		mag = oli_iova_mag(slot, order);
-		l->good &= slot->nr[order] <= oli_iova_mag_room(order);
-		for (i = 0; i < slot->nr[order]; i++) {
-			granule = mag[i].start >> v->s->shift;
+		l->u.cached += (u64)oli_iova_mag_nr(slot, order) << order;
+		l->good &= slot->top[order] >= oli_iova_bottom[order];
+		l->good &= slot->top[order] <= oli_iova_bottom[order + 1];
+		for (i = oli_iova_bottom[order]; i < slot->top[order]; i++) {
+			granule = slot->block[i].start >> v->s->shift;
 			l->good &= !*oli_iova_tree_record(v, granule);
 			l->good &= !oli_iova_tree_is_free(v, granule, granule);
 			l->good &= !(granule & ((1ull << order) - 1));

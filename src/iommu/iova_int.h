@@ -92,26 +92,28 @@ struct oli_iova_block {
 	u64 start, record;
 };
 
-/* The magazine of order k holds @nr[k] blocks, the last freed on top. */
+/* @block are the magazines, order by order: that of order k begins at its bottom, @top[k] is free. */
 struct oli_iova_slot {
 	_Alignas(64) _Atomic(u32) busy;
 	_Atomic(u32) gate;
-	u32 nr[OLI_IOVA_MAX_CACHED_ORDERS];
+	u32 top[OLI_IOVA_MAX_CACHED_ORDERS];
 	struct oli_iova_block block[OLI_IOVA_BLOCKS];
 	struct oli_iova_near near[OLI_IOVA_NEAR];
 };
 
-static inline u32 oli_iova_mag_room(u32 order)
+/* Where magazines begin, and the end of the last. */
+extern const u16 oli_iova_bottom[OLI_IOVA_MAX_CACHED_ORDERS + 1];
+
+/* How many blocks a magazine holds. */
+static inline u32 oli_iova_mag_nr(const struct oli_iova_slot *slot, u32 order)
 {
-	return order < OLI_IOVA_WIDE_ORDERS ? OLI_IOVA_WIDE : OLI_IOVA_NARROW;
+	return slot->top[order] - oli_iova_bottom[order];
 }
 
-/* The bottom block of a magazine. */
-static inline struct oli_iova_block *oli_iova_mag(struct oli_iova_slot *slot, u32 order)
+/* For how many more there is room. */
+static inline u32 oli_iova_mag_room(const struct oli_iova_slot *slot, u32 order)
 {
-	u32 wide = order < OLI_IOVA_WIDE_ORDERS ? order : OLI_IOVA_WIDE_ORDERS;
-
-	return slot->block + wide * OLI_IOVA_WIDE + (order - wide) * OLI_IOVA_NARROW;
+	return oli_iova_bottom[order + 1] - slot->top[order];
 }
 
 /* ---- extents ---- */

@@ -81,7 +81,7 @@ static void refill(struct oli_iova *v, struct oli_iova_slot *slot, u32 order, u6
 	u32 want = order > 1 ? 4 * REFILL >> order : REFILL, nr;
 	u64 first[REFILL];
 
-	if (want > oli_iova_mag_room(order) - slot->nr[order])
+	if (want > oli_iova_mag_room(slot, order))
 		return;
 	for (nr = 0; nr < want && nr < REFILL; nr++)
 		if (take_block(v, order, last, &first[nr]))
@@ -95,14 +95,14 @@ static bool pick(const struct oli_iova *v, struct oli_iova_slot *slot, u64 nr, u
 		 u64 *first)
 {
 	u32 order = oli_iova_order(nr), i;
-	struct oli_iova_block *mag = oli_iova_mag(slot, order);
+	struct oli_iova_block *block = slot->block;
 
-	for (i = slot->nr[order]; i-- > 0;) {
-		if (!fits(mag[i].start, nr << v->s->shift, limit))
+	for (i = slot->top[order]; i-- > oli_iova_bottom[order];) {
+		if (!fits(block[i].start, nr << v->s->shift, limit))
 			continue;
-		*first = mag[i].start >> v->s->shift;
-		slot->nr[order]--;
-		memmove(mag + i, mag + i + 1, (slot->nr[order] - i) * sizeof(*mag));
+		*first = block[i].start >> v->s->shift;
+		slot->top[order]--;
+		memmove(block + i, block + i + 1, (slot->top[order] - i) * sizeof(*block));
 		return true;
 	}
 	return false;

@@ -138,6 +138,8 @@ static struct oli_iova_slot *make_slot(struct oli_iova *v, u32 number)
 	slot = oli_iova_at(v, off);
 	for (i = 0; i < OLI_IOVA_NEAR; i++)
 		slot->near[i].leaf = OLI_IOVA_NO_LEAF;
+	for (i = 0; i < OLI_IOVA_MAX_CACHED_ORDERS; i++)
+		slot->top[i] = oli_iova_bottom[i];
 	atomic_store_explicit(&v->s->slot[number], off, memory_order_release);
 	oli_iova_resume(v);
 	return slot;
@@ -162,10 +164,18 @@ struct oli_iova_slot *oli_iova_slot(struct oli_iova *v)
 
 /* ---- magazines ---- */
 
+#define WIDE(k)	  ((k)*OLI_IOVA_WIDE)
+#define NARROW(k) (WIDE(OLI_IOVA_WIDE_ORDERS) + (k)*OLI_IOVA_NARROW)
+
+const u16 oli_iova_bottom[] = {WIDE(0),	  WIDE(1),   WIDE(2),	WIDE(3),   NARROW(0), NARROW(1),
+			       NARROW(2), NARROW(3), NARROW(4), NARROW(5), NARROW(6), NARROW(7)};
+
+static_assert(NARROW(7) == OLI_IOVA_BLOCKS, "the end of the last");
+
 /* The @nr blocks at the bottom back into the tree. */
 static void give_blocks(struct oli_iova *v, struct oli_iova_slot *slot, u32 order, u32 nr)
 {
-	struct oli_iova_block *mag = oli_iova_mag(slot, order);
+	struct oli_iova_block *mag = slot->block + oli_iova_bottom[order];
 	u64 granule;
 	u32 i;
 
@@ -173,8 +183,8 @@ static void give_blocks(struct oli_iova *v, struct oli_iova_slot *slot, u32 orde
 		granule = mag[i].start >> v->s->shift;
 		oli_iova_tree_give(v, granule, granule + (1ull << order) - 1);
 	}
-	slot->nr[order] -= nr;
-	memmove(mag, mag + nr, slot->nr[order] * sizeof(*mag));
+	slot->top[order] -= nr;
+	memmove(mag, mag + nr, oli_iova_mag_nr(slot, order) * sizeof(*mag));
 }
 
 void oli_iova_collect(struct oli_iova *v)
@@ -186,23 +196,20 @@ void oli_iova_collect(struct oli_iova *v)
 	for (i = 1; i <= OLI_IOVA_THREADS; i++) {
 		slot = slot_at(v, i);
 		for (order = 0; slot && order < OLI_IOVA_MAX_CACHED_ORDERS; order++)
-			give_blocks(v, slot, order, slot->nr[order]);
+			give_blocks(v, slot, order, oli_iova_mag_nr(slot, order));
 	}
 	oli_iova_resume(v);
 }
 
 void oli_iova_put(struct oli_iova *v, struct oli_iova_slot *slot, u64 granule, u32 order)
 {
-	u32 top;
-
 	if (!slot) {
 		oli_iova_tree_give(v, granule, granule + (1ull << order) - 1);
 		return;
 	}
-	if (slot->nr[order] == oli_iova_mag_room(order))
+	if (!oli_iova_mag_room(slot, order))
 		give_blocks(v, slot, order, OLI_IOVA_NARROW / 2);
-	top = slot->nr[order]++;
-	oli_iova_mag(slot, order)[top] = (struct oli_iova_block){
+	slot->block[slot->top[order]++] = (struct oli_iova_block){
 		granule << v->s->shift, oli_iova_off(v, oli_iova_tree_record(v, granule))};
 }
 

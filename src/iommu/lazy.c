@@ -21,8 +21,7 @@ void oli_lazy_flush(struct oli_domain *d)
 
 static bool due(const struct oli_domain *d)
 {
-	return d->lazy.nr &&
-	       oli_machine_now(d->m) - d->lazy.first_ns >= d->lazy.period_ns;
+	return d->lazy.nr && oli_machine_now(d->m) - d->lazy.first_ns >= d->lazy.period_ns;
 }
 
 static bool clock_stands(const struct oli_machine *m)

@@ -15,10 +15,10 @@ struct oli_iommu_local {
 
 /* What waits for a flush in a lazy domain; guarded by the domain's lock. */
 struct oli_lazy {
-	u32 nr;	       /* releases that wait: [0, nr) of @wait */
-	bool armed;    /* the service thread looks at this domain from time to time */
-	bool idle;     /* nothing was added since it looked last */
-	u64 first_ns;  /* the machine's time of the first that waits */
+	u32 nr; /* releases that wait: [0, nr) of @wait */
+	bool armed; /* the service thread looks at this domain from time to time */
+	bool idle; /* nothing was added since it looked last */
+	u64 first_ns; /* the machine's time of the first that waits */
 	u64 period_ns;
 	struct oli_iova_claim wait[OLI_LAZY_MOST];
 };

@@ -3,90 +3,63 @@
  * Is this our memory? The question that each map asks about each frame.
  *
  * The same look-up as oli_phys_find(), of which it is the part that maps need, over a run
- * of frames: the word of a block once, then one load a frame. The word is read again
- * behind them, as there.
+ * of frames: the word of a block once, then one load a frame, all of them before the
+ * first judgement, so that nothing in between is waited for. The word is read again
+ * behind them, as there. For one frame, which is what nearly all runs of scattered memory
+ * are, it is inline: oli_frames_are().
  *
- * Addresses may be any number; the last one is made once it is known not to wrap.
+ * Lengths may be any number; the last offset is made once it is known to be in RAM.
  */
-#include <stdatomic.h>
-
 #include "machine/phys_int.h"
 
-/* The word and the entries of a block, if it is ours. */
-static struct oli_frame *block_of(struct oli_machine *m, u64 off, _Atomic u64 **at, u64 *word)
+void oli_ram_init(struct oli_machine *m, struct oli_ram *ram)
 {
-	*at = &oli_phys_root(m)->block[off >> OLI_BLOCK_SHIFT];
-	*word = atomic_load_explicit(*at, memory_order_acquire);
-	return (*word & OLI_WORD_OWNER) == m->slot + 1u ? oli_word_ptr(m, *word) : NULL;
+	ram->block = oli_phys_root(m)->block;
+	ram->base = m->base;
+	ram->size = m->shm->desc.ram_size;
+	ram->owner = m->slot + 1u;
 }
 
-static bool is_still(const _Atomic u64 *at, u64 word)
+static inline u32 flags_of(const struct oli_frame *f)
 {
+	return (u32)atomic_load_explicit(&f->page, memory_order_relaxed);
+}
+
+/* Frames of one block, from the first offset to the last. */
+static bool block_is(const struct oli_ram *ram, u64 first, u64 last, u32 care, u32 want)
+{
+	const _Atomic u64 *at = &ram->block[first >> OLI_BLOCK_SHIFT];
+	u64 word = atomic_load_explicit(at, memory_order_acquire);
+	const struct oli_frame *f, *end;
+	u32 other = 0;
+
+	if ((word & OLI_WORD_OWNER) != ram->owner)
+		return false;
+	f = oli_frame_at(ram, word, first);
+	end = oli_frame_at(ram, word, last) + 1;
+	for (; end - f >= 4; f += 4)
+		other |= (flags_of(f) ^ want) | (flags_of(f + 1) ^ want) |
+			 (flags_of(f + 2) ^ want) | (flags_of(f + 3) ^ want);
+	for (; f < end; f++)
+		other |= flags_of(f) ^ want;
 	atomic_thread_fence(memory_order_acquire);
-	return atomic_load_explicit(at, memory_order_relaxed) == word;
+	return !(other & care) && atomic_load_explicit(at, memory_order_relaxed) == word;
 }
 
-static u32 frame_index(u64 off)
+bool oli_run_is(const struct oli_ram *ram, u64 off, u64 len, u32 care, u32 want)
 {
-	return off >> OLI_PAGE_SHIFT & (OLI_BLOCK_FRAMES - 1);
-}
+	u64 last, part;
 
-/* In one block: [@first, @last] are offsets into RAM. Return: the offset where it ends. */
-static u64 block_ours(struct oli_machine *m, u64 first, u64 last, u32 *any, u32 *all)
-{
-	u32 i = frame_index(first), end = frame_index(last), or = 0, and = UINT32_MAX;
-	_Atomic u64 *at;
-	u64 word, page;
-	struct oli_frame *f = block_of(m, first, &at, &word);
-
-	if (!f)
-		return first;
-	for (; i <= end; i++) {
-		page = atomic_load_explicit(&f[i].page, memory_order_relaxed);
-		if (!(page & OLI_FRAME_USED))
-			break;
-		or |= (u32)page & (OLI_PAGE_SIZE - 1);
-		and &= (u32)page;
+	/* Length 0 is too long, too. */
+	if (len - 1 >= ram->size - off)
+		return false;
+	for (last = off + (len - 1);; off = part + 1) {
+		part = off | (OLI_BLOCK_SIZE - 1);
+		if (part > last)
+			part = last;
+		if (!block_is(ram, off, part, care, want))
+			return false;
+		if (part == last)
+			return true;
 	}
-	if (!is_still(at, word))
-		return first;
-	*any |= or;
-	*all &= and;
-	return i > end ? last + 1 : (first & ~(OLI_BLOCK_SIZE - 1)) + ((u64)i << OLI_PAGE_SHIFT);
-}
-
-static u64 run_ours(struct oli_machine *m, u64 start, u64 len, u32 *any, u32 *all)
-{
-	u64 size = m->shm->desc.ram_size, at = start, last, part, next;
-
-	*any = 0;
-	*all = UINT32_MAX;
-	last = len - 1 < size - start ? start + (len - 1) : size - 1;
-	for (; at <= last; at = next) {
-		part = at | (OLI_BLOCK_SIZE - 1);
-		part = part < last ? part : last;
-		next = block_ours(m, at, part, any, all);
-		if (next <= part)
-			return next > start ? next - start : 0;
-	}
-	return at - start;
-}
-
-u64 oli_frames_ours(struct oli_machine *m, struct olio_pa pa, u64 len, u32 *any, u32 *all)
-{
-	u64 start = pa.v - OLI_PA_RAM, word, page;
-	struct oli_frame *f;
-	_Atomic u64 *at;
-
-	if (start >= m->shm->desc.ram_size || !len)
-		return 0;
-	if (len > OLI_PAGE_SIZE - (start & (OLI_PAGE_SIZE - 1)))
-		return run_ours(m, start, len, any, all);
-	/* One frame: the same without the loops, for nearly all runs of scattered memory. */
-	f = block_of(m, start, &at, &word);
-	if (!f)
-		return 0;
-	page = atomic_load_explicit(&f[frame_index(start)].page, memory_order_relaxed);
-	*any = *all = (u32)page & (OLI_PAGE_SIZE - 1);
-	return page & OLI_FRAME_USED && is_still(at, word) ? len : 0;
 }

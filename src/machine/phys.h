@@ -23,6 +23,8 @@
 #ifndef OLI_MACHINE_PHYS_H
 #define OLI_MACHINE_PHYS_H
 
+#include <stdatomic.h>
+
 #include "machine/desc.h"
 #include "machine/machine.h"
 
@@ -88,12 +90,55 @@ struct oli_phys {
 /* Return: true and what is there; false: nothing (kind NONE). @pa is not trusted. */
 bool oli_phys_find(struct oli_machine *m, struct olio_pa pa, struct oli_phys *out);
 
+/* RAM as this process has it, at hand for the question that each map asks. */
+struct oli_ram {
+	const _Atomic u64 *block; /* words */
+	const u8 *base;		  /* of the machine's file: words have offsets into it */
+	u64 size;
+	u64 owner; /* in the words of our blocks */
+};
+
+#define OLI_WORD_OWNER (OLI_PAGE_SIZE - 1)
+
+void oli_ram_init(struct oli_machine *m, struct oli_ram *ram);
+
+/* ours.c: the same for more than one frame. */
+bool oli_run_is(const struct oli_ram *ram, u64 off, u64 len, u32 care, u32 want);
+
 /*
- * How many bytes of [@pa, @pa + @len), from its start on, lie in frames of this process that
- * are in use. *@any, *@all: the OLI_FRAME_* that any of these frames has, and that
- * all have. No value is trusted.
+ * In block @word, which is ours: the entry of the frame at offset @off of RAM. The word is
+ * to be read again behind what is read there, as in oli_phys_find().
  */
-u64 oli_frames_ours(struct oli_machine *m, struct olio_pa pa, u64 len, u32 *any, u32 *all);
+static inline const struct oli_frame *oli_frame_at(const struct oli_ram *ram, u64 word, u64 off)
+{
+	const u8 *entries = ram->base + (word & ~OLI_WORD_OWNER);
+
+	return (const struct oli_frame *)(const void *)entries +
+	       (off >> OLI_PAGE_SHIFT & (OLI_BLOCK_FRAMES - 1));
+}
+
+/*
+ * Is [@pa, @pa + @len) frames of this process, and has each of them the OLI_FRAME_* of @want
+ * and no other of @care? USED is in both. No address or length is trusted; none is empty.
+ */
+static inline bool oli_frames_are(const struct oli_ram *ram, struct olio_pa pa, u64 len, u32 care,
+				  u32 want)
+{
+	u64 off = pa.v - OLI_PA_RAM, word, page;
+	const _Atomic u64 *at;
+
+	if (off >= ram->size)
+		return false;
+	if (len - 1 >= OLI_PAGE_SIZE - (off & (OLI_PAGE_SIZE - 1)))
+		return oli_run_is(ram, off, len, care, want);
+	at = &ram->block[off >> OLI_BLOCK_SHIFT];
+	word = atomic_load_explicit(at, memory_order_acquire);
+	if ((word & OLI_WORD_OWNER) != ram->owner)
+		return false;
+	page = atomic_load_explicit(&oli_frame_at(ram, word, off)->page, memory_order_acquire);
+	return !(((u32)page ^ want) & care) &&
+	       atomic_load_explicit(at, memory_order_relaxed) == word;
+}
 
 /* Which BAR contains bus address [@bus, @bus + 1)? Return: true, and its physical address. */
 bool oli_bus_to_pa(struct oli_machine *m, u64 bus, struct olio_pa *pa, u8 *node, u8 *bar);

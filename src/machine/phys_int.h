@@ -37,8 +37,6 @@ static inline struct oli_phys_root *oli_phys_root(const struct oli_machine *m)
 	return oli_part_root(m, OLI_PART_PHYS);
 }
 
-#define OLI_WORD_OWNER (OLI_PAGE_SIZE - 1)
-
 static inline u64 oli_phys_word(u64 off, u16 slot)
 {
 	return off | (slot + 1u);

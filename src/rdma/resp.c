@@ -367,6 +367,16 @@ enum oli_answer oli_respond(struct oli_machine *m, struct oli_qp *qp, struct oli
 	return ans;
 }
 
+/*
+ * A completion of a datagram says what header came before it (IBTA A17.4.5.1): RoCEv2 and
+ * IPv4, or IPv6. It says so where adapters do and UCX reads it, in place of the service level,
+ * which such packets have not.
+ */
+static u8 l3_type(const u8 grh[OLI_GRH])
+{
+	return 0x8 | (grh[0] >> 4 == 6 ? 1 : 2);
+}
+
 void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *req)
 {
 	_Atomic u64 *hazard = oli_hazard_take(m, qp->pd);
@@ -390,6 +400,7 @@ void oli_respond_ud(struct oli_machine *m, struct oli_qp *qp, struct oli_req *re
 	    !move(m, qp, &list, &rv.list, list.len, true, &f, &ans)) {
 		fill_wc(&wc, qp, &all, rv.wr_id);
 		wc.wc_flags |= IBV_WC_GRH;
+		wc.sl = l3_type(req->grh);
 		(void)!oli_rq_complete(m, qp, &wc, req->solicited);
 		count(m, qp, req);
 	}

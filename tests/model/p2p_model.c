@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* See p2p_model.h. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "dma/dev.h"
+#include "machine/phys_int.h"
+#include "machine/tree.h"
 #include "p2p_model.h"
 
 void p2p_path(const struct oli_desc *d, u8 node, struct p2p_path *out)
@@ -72,4 +77,205 @@ bool p2p_turns(const struct oli_desc *d, const u8 *acs, u8 provider, u8 client)
 	if (!shared || acs[b.node[shared]] & (OLI_ACS_RR | OLI_ACS_EC))
 		return false;
 	return !any(&a, shared, acs, OLI_ACS_CR) || d->node[a.bridge].p2p;
+}
+
+/* ---- programs ---- */
+
+static struct {
+	struct oli_machine *m;
+	struct oli_desc *d; /* the machine's */
+	u8 acs[OLI_NODES];
+	char why[200];
+} now;
+
+#define SAY(...) (snprintf(now.why, sizeof(now.why), __VA_ARGS__), now.why)
+
+static bool is_peer(u8 node)
+{
+	const struct oli_node *n = &now.d->node[node];
+
+	return node < now.d->nr_nodes && n->kind == OLI_NODE_ENDPOINT_KIND && !n->software;
+}
+
+static struct olio_p2p expected(u8 provider, u8 client)
+{
+	struct olio_p2p r = {.type = OLIO_P2P_NOT_SUPPORTED, .reason = OLIO_REASON_P2P_NOT_PCI};
+
+	if (!is_peer(provider) || !is_peer(client))
+		return r;
+	r.reason = OLIO_REASON_P2P_NO_PROVIDER;
+	if (provider != client && !now.d->node[provider].bar[2].provider)
+		return r;
+	return p2p_model(now.d, now.acs, provider, client);
+}
+
+/* A request to the last byte of the provider's BAR. */
+static const char *check_way(u8 provider, u8 client)
+{
+	const struct oli_bar *bar = &now.d->node[provider].bar[2];
+	struct olio_pa pa = {0};
+	bool turns = oli_tree_route(now.m, client, bar->bus + bar->len - 1, &pa) == OLI_ROUTE_PEER;
+
+	if (turns != p2p_turns(now.d, now.acs, provider, client))
+		return SAY("a request of %u to %u: turns %d", client, provider, turns);
+	if (turns && pa.v != bar->pa + bar->len - 1)
+		return SAY("a request of %u to %u: another byte", client, provider);
+	return NULL;
+}
+
+static const char *check_pairs(void)
+{
+	const char *why = NULL;
+
+	/* One number more than there are nodes. */
+	for (u8 a = 0; a <= now.d->nr_nodes && !why; a++)
+		for (u8 b = 0; b <= now.d->nr_nodes && !why; b++) {
+			struct olio_p2p got, want = expected(a, b);
+
+			oli_p2p_calc(now.m, a, b, &got);
+			if (got.type != want.type || got.distance != want.distance ||
+			    got.reason != want.reason)
+				return SAY("%u to %u: type %d, distance %u, reason %d; not %d, %u, %d",
+					   b, a, got.type, got.distance, got.reason, want.type,
+					   want.distance, want.reason);
+			if (is_peer(a) && is_peer(b))
+				why = check_way(a, b);
+		}
+	return why;
+}
+
+/* The machine's list of BARs, by address, for the tree of now. */
+static void list_bars(void)
+{
+	struct oli_phys_root *r = oli_phys_root(now.m);
+
+	r->nr_bars = 0;
+	for (u8 n = 0; n < now.d->nr_nodes; n++)
+		for (u8 i = 0; i < OLI_BARS; i++) {
+			const struct oli_bar *b = &now.d->node[n].bar[i];
+			u32 at = b->len ? r->nr_bars++ : 0;
+
+			for (; b->len && at && r->bar[at - 1].pa > b->pa; at--)
+				r->bar[at] = r->bar[at - 1];
+			if (b->len)
+				r->bar[at] = (struct oli_phys_bar){
+					.pa = b->pa, .len = b->len, .off = b->off, .node = n, .bar = i};
+		}
+}
+
+static bool has_place(u8 node)
+{
+	u8 kind = now.d->node[node].kind;
+
+	if (kind == OLI_NODE_HOST_BRIDGE_KIND || kind == OLI_NODE_SWITCH_UP_KIND)
+		return true;
+	for (u8 i = 0; i < now.d->nr_nodes; i++)
+		if (now.d->node[i].parent == node)
+			return false;
+	return kind == OLI_NODE_ROOT_PORT_KIND || kind == OLI_NODE_SWITCH_DOWN_KIND;
+}
+
+/* The @a-th node that something can be below, or the number of nodes for "none". */
+static u8 choose_parent(u8 a)
+{
+	u8 places[OLI_NODES + 1], n = 0;
+
+	for (u8 i = 0; i < now.d->nr_nodes; i++)
+		if (has_place(i))
+			places[n++] = i;
+	places[n] = now.d->nr_nodes;
+	return places[a % (n + 1)];
+}
+
+static u8 choose_kind(u8 parent, u8 b)
+{
+	if (parent == now.d->nr_nodes)
+		return b & 7 ? OLI_NODE_HOST_BRIDGE_KIND : OLI_NODE_PLATFORM_KIND;
+	if (now.d->node[parent].kind == OLI_NODE_HOST_BRIDGE_KIND)
+		return OLI_NODE_ROOT_PORT_KIND;
+	if (now.d->node[parent].kind == OLI_NODE_SWITCH_UP_KIND)
+		return OLI_NODE_SWITCH_DOWN_KIND;
+	return b & 1 ? OLI_NODE_ENDPOINT_KIND : OLI_NODE_SWITCH_UP_KIND;
+}
+
+/* From @b = 0x80 on of any kind below any node: most of those are refused. */
+static void add_node(u8 a, u8 b)
+{
+	struct oli_desc d = *now.d;
+	struct oli_node *n = &d.node[d.nr_nodes];
+	char why[OLI_DESC_WHY];
+
+	if (d.nr_nodes == OLI_NODES)
+		return;
+	n->parent = b < 0x80 ? choose_parent(a) : a % (d.nr_nodes + 1);
+	n->kind = b < 0x80 ? choose_kind(n->parent, b) : b % (OLI_NODE_PLATFORM_KIND + 1);
+	if (n->kind == OLI_NODE_HOST_BRIDGE_KIND || n->kind == OLI_NODE_PLATFORM_KIND)
+		n->parent = OLI_NODE_NONE;
+	snprintf(n->name, sizeof(n->name), "n%u", d.nr_nodes);
+	if (n->kind == OLI_NODE_ENDPOINT_KIND) {
+		n->bar[0].len = 4096;
+		n->bar[2] = (struct oli_bar){.len = 8192, .provider = 1};
+	}
+	d.nr_nodes++;
+	if (oli_desc_check(&d, why))
+		return;
+	*now.d = d;
+	list_bars();
+}
+
+static const char *set_acs(u8 node, u8 acs)
+{
+	u8 kind = now.d->node[node].kind;
+	bool may = kind == OLI_NODE_ROOT_PORT_KIND || kind == OLI_NODE_SWITCH_DOWN_KIND;
+	int err = oli_tree_set_acs(now.m, node, acs);
+
+	if (err != (may && acs < 0x80 ? 0 : -EINVAL))
+		return SAY("bits 0x%x at %u: %d", acs, node, err);
+	if (!err)
+		now.acs[node] = acs;
+	return NULL;
+}
+
+static const char *step(const u8 *p)
+{
+	struct oli_node *n;
+	u8 node;
+
+	if (p[0] % P2P_OPS == P2P_NODE || !now.d->nr_nodes) {
+		add_node(p[1], p[2]);
+		return NULL;
+	}
+	node = p[1] % now.d->nr_nodes;
+	n = &now.d->node[node];
+	if (p[0] % P2P_OPS == P2P_ACS)
+		return set_acs(node, p[2]);
+	if (p[0] % P2P_OPS == P2P_PASS && n->kind == OLI_NODE_HOST_BRIDGE_KIND)
+		n->p2p = p[2] & 1;
+	if (p[0] % P2P_OPS == P2P_OFFER && n->kind == OLI_NODE_ENDPOINT_KIND) {
+		n->bar[2].provider = p[2] & 1;
+		n->software = p[2] >> 1 & 1;
+	}
+	return NULL;
+}
+
+const char *p2p_model_run(struct oli_machine *m, const u8 *program, size_t len)
+{
+	const struct oli_desc was = m->shm->desc;
+	const char *why = NULL;
+
+	now.m = m;
+	now.d = &m->shm->desc;
+	now.d->nr_nodes = 0;
+	memset(now.d->node, 0, sizeof(now.d->node));
+	memset(now.acs, 0, sizeof(now.acs));
+	for (u32 i = 0; i < OLI_NODES; i++)
+		atomic_store(&m->shm->tree.acs[i], 0);
+	for (; len >= 3 && !why; program += 3, len -= 3) {
+		why = step(program);
+		if (!why && (len < 6 || program[0] % P2P_OPS != P2P_NODE))
+			why = check_pairs();
+	}
+	*now.d = was;
+	list_bars();
+	return why;
 }

@@ -6,7 +6,7 @@
 #ifndef OLI_TESTS_MODEL_P2P_MODEL_H
 #define OLI_TESTS_MODEL_P2P_MODEL_H
 
-#include "machine/desc.h"
+#include "machine/machine.h"
 #include "olio/dma.h"
 
 struct p2p_path {
@@ -29,5 +29,20 @@ struct olio_p2p p2p_model(const struct oli_desc *d, const u8 *acs, u8 provider, 
  * completions where the answer does.
  */
 bool p2p_turns(const struct oli_desc *d, const u8 *acs, u8 provider, u8 client);
+
+/*
+ * A byte string is a program that builds a tree and sets bits. Each step takes three
+ * bytes: what, a, b. Whatever can be answered is compared after each: the type between
+ * any two nodes, and the way that a request takes. @m: a machine of the program's own; its
+ * tree is replaced. Return: NULL, or what went wrong; static until the next call.
+ */
+enum p2p_op {
+	P2P_NODE, /* at the a-th place, one of the kinds that fit by b */
+	P2P_ACS, /* bits b at node a */
+	P2P_PASS, /* host bridge a passes, if b is odd */
+	P2P_OFFER, /* endpoint a offers its BAR, if b is odd; is software, if 2 is in b */
+	P2P_OPS
+};
+const char *p2p_model_run(struct oli_machine *m, const u8 *program, size_t len);
 
 #endif

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Page sizes and blocks against what they mean, byte by byte.
- *
- * The model knows no bits. A size is good if every byte has the same place in its block
- * on both sides, and bytes that are neighbours in a block of iovas are neighbours for the
- * device; and it is not larger than the smallest one that holds everything.
- * Small spaces are searched through; large ones are small ones that were scaled up and
- * moved, which must not change the answer.
+ * Page sizes and blocks against what they mean, byte by byte: tests/model/blocks_model.h.
+ * Small spaces are searched through; large ones are random programs of that model.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,73 +11,13 @@
 /* after the four above */
 #include <cmocka.h>
 
-#include "base/types.h"
-#include "olio/dma.h"
-
-static bool is_good(const struct olio_seg *segs, size_t n, u64 iova, u64 size)
-{
-	u64 at = iova, before = 0;
-
-	for (size_t i = 0; i < n; i++)
-		for (u64 k = 0; k < segs[i].len; k++, at++) {
-			u64 dma = segs[i].dma.v + k;
-
-			if (at % size != dma % size)
-				return false;
-			/* A block of iovas is a block of DMA addresses, in order. */
-			if (at > iova && at % size && dma != before + 1)
-				return false;
-			before = dma;
-		}
-	return at > iova;
-}
-
-static u64 total(const struct olio_seg *segs, size_t n)
-{
-	u64 len = 0;
-
-	for (size_t i = 0; i < n; i++)
-		len += segs[i].len;
-	return len;
-}
-
-static u64 model_best(const struct olio_seg *segs, size_t n, u64 iova, u64 sizes)
-{
-	u64 len = total(segs, n), best = 0;
-
-	for (u64 size = 1; len && size <= 1024; size *= 2) {
-		if (!(sizes & size))
-			continue;
-		if (is_good(segs, n, iova, size))
-			best = size;
-		if (iova / size == (iova + len - 1) / size)
-			break;
-	}
-	return best;
-}
-
-static u64 model_blocks(const struct olio_seg *segs, size_t n, u64 size, u64 *blocks)
-{
-	u64 count = 0, before = 0;
-	bool first = true;
-
-	for (size_t i = 0; i < n; i++)
-		for (u64 k = 0; k < segs[i].len; k++) {
-			u64 dma = segs[i].dma.v + k;
-
-			if (first || before + 1 != dma || dma / size != before / size)
-				blocks[count++] = dma / size * size;
-			before = dma;
-			first = false;
-		}
-	return count;
-}
+#include "../../model/blocks_model.h"
 
 static void check_blocks(const struct olio_seg *segs, size_t n, u64 size)
 {
 	struct olio_block_iter it;
 	struct olio_iova block;
-	u64 blocks[512], count = model_blocks(segs, n, size, blocks), i = 0;
+	u64 blocks[512], count = blocks_model_list(segs, n, size, blocks, 512), i = 0;
 
 	olio_block_first(&it, segs, n, size);
 	while (olio_block_next(&it, &block)) {
@@ -108,7 +43,7 @@ static void two_segments(void **s)
 				for (size_t i = 0; i < OLI_ARRAY_SIZE(sizes); i++)
 					assert_int_equal(
 						olio_best_page_size(segs, 2, iova, sizes[i]),
-						model_best(segs, 2, iova, sizes[i]));
+						blocks_model_best(segs, 2, iova, sizes[i]));
 			for (u64 size = 1; size <= 16; size *= 2)
 				check_blocks(segs, 2, size);
 		}
@@ -129,51 +64,31 @@ static void three_segments(void **s)
 					for (u64 sizes = 1; sizes < 16; sizes += 2)
 						assert_int_equal(
 							olio_best_page_size(segs, 3, iova, sizes),
-							model_best(segs, 3, iova, sizes));
+							blocks_model_best(segs, 3, iova, sizes));
 				for (u64 size = 1; size <= 8; size *= 2)
 					check_blocks(segs, 3, size);
 			}
 }
 
-/* A small list, times 2^shift, moved to where the highest of all addresses is the last. */
-static u64 seed = 1;
-
-static u64 random_below(u64 below)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (seed >> 33) % below;
-}
-
 static void scaled(void **s)
 {
+	u8 program[4 + 2 * 8];
+	u64 seed = 1;
+
 	(void)s;
 	for (int round = 0; round < 100000; round++) {
-		struct olio_seg small[6], large[6];
-		u64 iova, sizes, best, dma_end = 0, at = 0;
-		u32 shift, n;
+		const char *why;
+		size_t len;
 
-		shift = (u32)random_below(50);
-		n = 1 + (u32)random_below(6);
-		for (u32 i = 0; i < n; i++) {
-			/* Every other one goes on where the one before ended. */
-			at = random_below(2) ? at : random_below(8) * 8 + (random_below(4) ? 0 : random_below(8));
-			small[i] = (struct olio_seg){{at}, random_below(3) ? 8 * random_below(3) : random_below(9)};
-			at += small[i].len;
-			dma_end = at > dma_end ? at : dma_end;
+		for (size_t i = 0; i < sizeof(program); i++) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			/* Often whole eights: then there is more than the smallest size. */
+			program[i] = (u8)(seed >> 33) & (seed >> 60 < 12 ? 0xf8 : 0xff);
 		}
-		iova = small[0].dma.v % 16 + (random_below(4) ? 0 : random_below(16));
-		sizes = random_below(128);
-		best = model_best(small, n, iova, sizes);
-		for (u32 i = 0; i < n; i++) {
-			large[i].dma.v = small[i].dma.v << shift;
-			large[i].len = small[i].len << shift;
-			/* A multiple of every size that there is, with the end at 2^64. */
-			if (dma_end == 64)
-				large[i].dma.v -= 64ull << shift;
-		}
-		assert_int_equal(olio_best_page_size(large, n, iova << shift, sizes << shift),
-				 best << shift);
-		check_blocks(small, n, 8);
+		len = 6 + (seed >> 40) % 8 * 2;
+		why = blocks_model_run(program, len);
+		if (why)
+			fail_msg("round %d: %s", round, why);
 	}
 }
 

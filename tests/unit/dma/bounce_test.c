@@ -22,6 +22,7 @@
 
 #include "../../model/bounce_model.h"
 #include "base/fault.h"
+#include "dma/bounce.h"
 #include "lab.h"
 
 enum { MEM = 1 << 19, SEGMENT = 256 << 10 };
@@ -347,6 +348,85 @@ static void test_bad_ranges(void **state)
 	oli_bounce_unmap(l.dev, (struct olio_pa){OLI_PA_LOW}, 1, 3, 0);
 	oli_bounce_unmap(l.dev, (struct olio_pa){UINT64_MAX}, UINT64_MAX, 3, 0);
 	oli_bounce_sync(l.dev, (struct olio_pa){OLI_PA_LOW}, 1, true);
+	lab_stop(&l);
+}
+
+/* What another process has pinned is not copied: its addresses mean other memory here. */
+static void test_not_ours(void **state)
+{
+	struct oli_desc d = rig_desc();
+	struct oli_machine *other;
+	struct olio_mem *mem;
+	struct olio_pa pa;
+	struct lab l;
+	size_t n;
+
+	(void)state;
+	lab_start(&l, &d, "dev0", MEM);
+	other = lab_attach();
+	mem = lab_pin(other, l.env.mem, 4096);
+	assert_int_equal(oli_bounce_map(l.dev, olio_mem_runs(mem, &n)->pa, 4096, 1, 0, &pa),
+			 -EFAULT);
+	assert_int_equal(stats(&l).used, 0);
+	oli_mem_put(mem);
+	rig_close(other);
+	lab_stop(&l);
+}
+
+/* A copy is found, synchronised and ended as what it is, and once. */
+static void test_ends_once(void **state)
+{
+	struct oli_desc d = rig_desc();
+	struct olio_pa pa, start, orig;
+	struct oli_bounce b;
+	struct lab l;
+	u64 len;
+	u8 was;
+
+	(void)state;
+	d.bounce_slots = 512;
+	lab_start(&l, &d, "dev0", MEM);
+	assert_int_equal(oli_bounce_map(l.dev, (struct olio_pa){l.env.pa}, 100, 3, 0, &pa), 0);
+	assert_true(oli_bounce_find(l.m, pa, &start, &len, &orig));
+	was = l.env.mem[0];
+	assert_true(oli_bounce_at(l.m, pa.v, &b));
+	b.cpu[b.skew] = (u8)(was + 1);
+	oli_bounce_sync(l.dev, pa, 101, true);
+	assert_int_equal(l.env.mem[0], was);
+	oli_bounce_sync(l.dev, pa, 100, true);
+	assert_int_equal(l.env.mem[0], (u8)(was + 1));
+	assert_true(oli_bounce_retire(l.dev, pa.v, 100, &b));
+	assert_false(oli_bounce_retire(l.dev, pa.v, 100, &b));
+	assert_false(oli_bounce_find(l.m, pa, &start, &len, &orig));
+	oli_bounce_give(l.dev, &b);
+	assert_false(oli_bounce_find(l.m, pa, &start, &len, &orig));
+	assert_int_equal(stats(&l).used, 0);
+	lab_stop(&l);
+}
+
+/* Slots that went back to the machine are not looked for where they were. */
+static void test_moved(void **state)
+{
+	struct oli_desc d = rig_desc();
+	struct olio_pa was, now, start, orig, low;
+	struct lab l;
+	void *cpu;
+	u64 len;
+
+	(void)state;
+	d.bounce_slots = 128;
+	lab_start(&l, &d, "dev0", MEM);
+	assert_int_equal(oli_bounce_map(l.dev, (struct olio_pa){l.env.pa}, 100, 3, 0, &was), 0);
+	oli_bounce_unmap(l.dev, was, 100, 3, 0);
+	assert_int_equal(oli_low_alloc(l.m, SEGMENT, &low, &cpu), 0);
+	assert_true(was.v - low.v < SEGMENT);
+	assert_int_equal(oli_bounce_map(l.dev, (struct olio_pa){l.env.pa}, 100, 3, 0, &now), 0);
+	for (u64 at = 0; at < SEGMENT; at += 2048)
+		assert_false(oli_bounce_find(l.m, (struct olio_pa){low.v + at}, &start, &len,
+					     &orig));
+	assert_true(oli_bounce_find(l.m, now, &start, &len, &orig));
+	oli_bounce_unmap(l.dev, now, 100, 3, 0);
+	oli_low_free(l.m, low, SEGMENT);
 	lab_stop(&l);
 }
 
@@ -684,6 +764,9 @@ int main(void)
 		cmocka_unit_test(test_mask),
 		cmocka_unit_test(test_boundary),
 		cmocka_unit_test(test_bad_ranges),
+		cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_ends_once),
+		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_no_slots),
 		cmocka_unit_test(test_full_and_again),
 		cmocka_unit_test(test_closed),

@@ -500,9 +500,10 @@ static void test_alloc_limits(void **state)
 {
 	struct oli_desc d = rig_desc();
 	struct oli_machine *m;
-	struct olio_dev *dev;
+	struct olio_dev *dev, *pair[2];
 	struct olio_iova dma = {7};
 	void *cpu = &d;
+	u64 pages;
 
 	(void)state;
 	m = lab_open(&d);
@@ -528,9 +529,19 @@ static void test_alloc_limits(void **state)
 	m = lab_open(&d);
 	dev = lab_dev(m, "dev0");
 	assert_int_equal(olio_dev_set_mask(dev, 24), 0);
+	pages = m->shm->heap_used;
 	assert_int_equal(olio_dma_alloc(dev, 4096, 0, &cpu, &dma), -EOPNOTSUPP);
 	assert_int_equal(olio_why()->reason, OLIO_REASON_MASK);
+	assert_int_equal(m->shm->heap_used, pages);
 	olio_dev_close(dev);
+	/* Only its own device gives it back, even where addresses are the same for all. */
+	pair[0] = lab_dev(m, "dev0");
+	pair[1] = lab_dev(m, "dev1");
+	assert_int_equal(olio_dma_alloc(pair[0], 4096, 0, &cpu, &dma), 0);
+	assert_int_equal(olio_dma_free(pair[1], 4096, cpu, dma), -ENOENT);
+	assert_int_equal(olio_dma_free(pair[0], 4096, cpu, dma), 0);
+	olio_dev_close(pair[0]);
+	olio_dev_close(pair[1]);
 	rig_close(m);
 }
 

@@ -267,6 +267,7 @@ static void states(void **state)
 	assert_int_equal(olio_iova_size(&s), 0);
 	/* Sizes that cannot be. */
 	assert_int_equal(olio_iova_alloc(dev, &s, run.pa, 0), -EINVAL);
+	assert_int_equal(olio_iova_alloc(dev, &s, (struct olio_pa){77}, 0), -EINVAL);
 	assert_int_equal(olio_iova_alloc(dev, &s, run.pa, UINT64_MAX), -EOVERFLOW);
 	assert_int_equal(olio_iova_alloc(dev, &s, run.pa, (1ull << 63) + 1), -EOVERFLOW);
 	assert_int_equal(olio_iova_alloc(dev, &s, run.pa, 1ull << 63), -ENOSPC);
@@ -329,6 +330,32 @@ static void large_entries(void **state)
 	assert_int_equal(olio_iova_unlink(&s, 0, 2 << 20, 1, 0), 0);
 	assert_int_equal(olio_iova_free(&s), 0);
 	oli_mem_put(big);
+	leave();
+}
+
+/* A copy of several granules is one piece, whatever the table entries are. */
+static void long_copies(void **state)
+{
+	struct olio_iova_state s;
+	struct olio_run run;
+	u8 byte;
+
+	(void)state;
+	enter("hostile", false, 0);
+	run = all;
+	run.len = 3 * 4096;
+	assert_int_equal(olio_iova_alloc(dev, &s, run.pa, 2 * run.len), 0);
+	for (u64 at = 0; at < 2 * run.len; at += run.len)
+		assert_int_equal(olio_iova_link(&s, &run, at, 3, 0), 0);
+	assert_int_equal(olio_iova_sync(&s, 0, 2 * run.len), 0);
+	assert_int_equal(olio_iova_unlink(&s, 0, 4096, 3, 0), -EINVAL);
+	assert_int_equal(olio_iova_unlink(&s, 2 * 4096, 4096, 3, 0), -EINVAL);
+	assert_int_equal(olio_iova_unlink(&s, 4096, 2 * 4096, 3, 0), -EINVAL);
+	assert_int_equal(olio_iova_unlink(&s, 4096, 5 * 4096, 3, 0), -EINVAL);
+	assert_int_equal(olio_dev_read(dev, olio_iova_start(&s), &byte, 1), 0);
+	assert_int_equal(olio_iova_unlink(&s, run.len, run.len, 3, 0), 0);
+	assert_int_equal(olio_iova_destroy(&s, run.len, 3, 0), 0);
+	assert_int_equal(live(), 0);
 	leave();
 }
 
@@ -402,7 +429,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_programs), cmocka_unit_test(states),
-		cmocka_unit_test(large_entries),   cmocka_unit_test(batches),
+		cmocka_unit_test(large_entries),   cmocka_unit_test(long_copies),
+		cmocka_unit_test(batches),
 		cmocka_unit_test(no_address_space),
 	};
 

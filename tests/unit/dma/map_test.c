@@ -374,6 +374,55 @@ static void segment_limits(void **s)
 	works(&run, 1, 0);
 	oli_mem_put(mem);
 	leave();
+	/* Nor does a copy make it shorter. */
+	d = type("no-iommu");
+	d.linear = 1;
+	enter_desc(d, "dma32");
+	mem = lab_pin(m, lab_pages(8192), 8192);
+	run = first(mem);
+	assert_int_equal(run.len, 8192);
+	assert_int_equal(olio_dev_set_segments(dev, 4096, 0), 0);
+	refused(&run, 1, 0, OLIO_REASON_SEGMENTS);
+	run.len = 4096;
+	works(&run, 1, 0);
+	oli_mem_put(mem);
+	leave();
+}
+
+/* A run that begins below the mask and ends beyond it. */
+static void across_the_mask(void **s)
+{
+	struct oli_desc d = type("no-iommu");
+	struct olio_mem *mem;
+	struct olio_iova dma;
+	struct olio_run run;
+
+	(void)s;
+	d.linear = 1;
+	d.dma_offset = (1ull << 40) - OLI_PA_RAM - 8192;
+	enter_desc(d, "dma0");
+	mem = lab_pin(m, lab_pages(16384), 16384);
+	run = first(mem);
+	assert_int_equal(run.pa.v, OLI_PA_RAM);
+	assert_int_equal(run.len, 16384);
+	assert_int_equal(olio_dev_set_mask(dev, 40), 0);
+	refused(&run, 3, REQUIRE, OLIO_REASON_MASK);
+	assert_int_equal(olio_dma_map(dev, &run, 3, 0, &dma), 0);
+	assert_true(dma.v + run.len <= 1ull << 40);
+	assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
+	run.len = 8192;
+	works(&run, 3, REQUIRE);
+	oli_mem_put(mem);
+	leave();
+	/* Software has a mask, too, and no copies. */
+	enter("pc", "soft0");
+	mem = lab_pin(m, lab_pages(4096), 4096);
+	run = first(mem);
+	works(&run, 3, 0);
+	assert_int_equal(olio_dev_set_mask(dev, 38), 0);
+	refused(&run, 3, 0, OLIO_REASON_MASK);
+	oli_mem_put(mem);
+	leave();
 }
 
 /* Until nothing is left, and again when it is given back. */
@@ -438,7 +487,9 @@ static void bad_unmaps_of(struct olio_iova dma, u64 len, bool exact)
 	NOT(dma, len, 0, 0);
 	NOT(dma, len, 4, 0);
 	NOT(dma, len, 3, 1 << 5);
-	NOT(dma, UINT64_MAX, 3, 0);
+	assert_int_equal(olio_dma_unmap(dev, dma, UINT64_MAX, 3, 0), -EINVAL);
+	assert_int_equal(olio_dma_unmap(dev, (struct olio_iova){0}, 0, 3, 0), -EINVAL);
+	NOT((struct olio_iova){OLI_PA_FILE + m->shm->desc.dma_offset}, 4096, 3, 0);
 	NOT((struct olio_iova){UINT64_MAX}, len, 3, 0);
 	NOT((struct olio_iova){0}, len, 3, 0);
 	NOT((struct olio_iova){dma.v + (1ull << 40)}, len, 3, 0);
@@ -648,7 +699,11 @@ static void stale_bytes(void **s)
 	assert_int_equal(olio_dma_sync_for_device(dev, dma, 4096, 3), 0);
 	assert_int_equal(olio_dev_read(dev, dma, &byte, 1), 0);
 	assert_int_equal(byte, 9);
+	/* All of it or nothing. */
+	byte = 5;
+	assert_int_equal(olio_dev_write(dev, dma, &byte, 1), 0);
 	assert_int_equal(olio_dma_sync_for_cpu(dev, dma, 4097, 3), -ENOENT);
+	assert_int_equal(*p, 9);
 	assert_int_equal(olio_dma_sync_for_cpu(dev, dma, 0, 3), -EINVAL);
 	assert_int_equal(olio_dma_sync_for_cpu(dev, dma, 1, 0), -EINVAL);
 	assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
@@ -847,6 +902,10 @@ static void handles(void **s)
 	assert_int_equal(oli_dev_open(m, "rp0", &two), -ENOENT);
 	assert_int_equal(oli_dev_open(m, "pci0", &two), -ENOENT);
 	assert_int_equal(oli_dev_open(m, "nobody", &two), -ENOENT);
+	oli_slot(m, m->slot)->flags |= OLI_SLOT_F_OBSERVER;
+	assert_int_equal(oli_dev_open(m, "dma0", &two), -EINVAL);
+	assert_int_equal(olio_why()->reason, OLIO_REASON_BAD_STATE);
+	oli_slot(m, m->slot)->flags &= ~OLI_SLOT_F_OBSERVER;
 	assert_int_equal(oli_dev_open(m, "dma0", &two), 0);
 	assert_ptr_equal(two, dev);
 	assert_string_equal(olio_dev_name(dev), "dma0");
@@ -891,6 +950,7 @@ int main(void)
 		cmocka_unit_test(refusals_of_kinds), cmocka_unit_test(refusal_of_private),
 		cmocka_unit_test(refusals_of_bars),  cmocka_unit_test(granules_of_bars),
 		cmocka_unit_test(bad_runs),	     cmocka_unit_test(segment_limits),
+		cmocka_unit_test(across_the_mask),
 		cmocka_unit_test(resources),	     cmocka_unit_test(bad_unmaps),
 		cmocka_unit_test(directions),	     cmocka_unit_test(neighbours),
 		cmocka_unit_test(addresses),	     cmocka_unit_test(stale_bytes),

@@ -396,6 +396,26 @@ static void test_closed(void **state)
 	pair_close(&t);
 }
 
+/* Devices that this process has through two attachments know nothing of each other. */
+static void test_two_machines(void **state)
+{
+	struct oli_desc d = rig_desc();
+	struct oli_machine *other;
+	struct olio_dev *client;
+	struct olio_p2p p;
+	struct pair t;
+
+	(void)state;
+	pair_open(&t, &d, "dev1");
+	other = lab_attach();
+	client = lab_dev(other, "dev0");
+	assert_true(olio_p2p_type(t.provider, client, &p) < 0);
+	assert_int_equal(olio_why()->reason, OLIO_REASON_WRONG_DEVICE);
+	olio_dev_close(client);
+	rig_close(other);
+	pair_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_no_common_bridge),
 		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_two_machines),
 	};
 
 	return cmocka_run_group_tests_name("dma/p2p", tests, NULL, NULL);

@@ -95,8 +95,8 @@ static void every_short_program(void **state)
 {
 	static const u8 op[][3] = {
 		{OP_ALLOC, 0, 0},    {OP_ALLOC, 1, 0},	 {OP_ALLOC, 2, 0}, {OP_ALLOC, 3, 0},
-		{OP_ALLOC, 0, 0xa1}, {OP_FREE, 0, 0},	 {OP_FREE, 1, 0},  {OP_DEFER, 0, 0},
-		{OP_FLUSH, 1, 0},    {OP_FIXED, 3, 1},	 {OP_WRONG, 0, 0}, {OP_WRONG, 0, 0x81},
+		{OP_ALLOC, 0, 0xa1}, {OP_FREE, 0, 0},	 {OP_FREE, 1, 0},  {OP_CLAIM, 0, 0},
+		{OP_GIVE, 0, 0},     {OP_FIXED, 3, 1},	 {OP_WRONG, 0, 0}, {OP_WRONG, 0, 0x81},
 		{OP_RESERVE, 5, 0},  {OP_RELEASE, 0, 0},
 	};
 	const u32 n = OLI_ARRAY_SIZE(op), depth = SHORT;
@@ -264,14 +264,14 @@ static void bad_spaces(void **state)
 static void far_addresses(void **state)
 {
 	struct oli_iova v = space(GB, 2 * GB - 1, 11, 0);
-	u64 got = get(&v, K, UINT64_MAX), ticket;
+	u64 got = get(&v, K, UINT64_MAX);
+	struct oli_iova_claim claim;
 	u32 bit;
 
 	(void)state;
 	for (bit = 31; bit < 64; bit++) {
 		assert_int_equal(oli_iova_free(&v, at(got + (1ull << bit)), K), -ENOENT);
-		assert_int_equal(oli_iova_free_deferred(&v, at(got + (1ull << bit)), K, &ticket),
-				 -ENOENT);
+		assert_int_equal(oli_iova_claim(&v, at(got + (1ull << bit)), K, &claim), -ENOENT);
 	}
 	assert_int_equal(oli_iova_free(&v, at(got), K), 0);
 	done(&v);
@@ -280,8 +280,8 @@ static void far_addresses(void **state)
 static void bad_arguments(void **state)
 {
 	struct oli_iova v = space(GB, 2 * GB - 1, 11, 0);
+	struct oli_iova_claim claim;
 	struct olio_iova out;
-	u64 ticket;
 
 	(void)state;
 	assert_int_equal(oli_iova_alloc(&v, 0, UINT64_MAX, &out), -EINVAL);
@@ -293,8 +293,9 @@ static void bad_arguments(void **state)
 	assert_int_equal(oli_iova_alloc_fixed(&v, at(2 * GB - K), 2 * K), -ERANGE);
 	assert_int_equal(oli_iova_free(&v, at(UINT64_MAX - (K - 1)), K), -ENOENT);
 	assert_int_equal(oli_iova_free(&v, at(GB), 0), -EINVAL);
-	assert_int_equal(oli_iova_free_deferred(&v, at(GB), K, &ticket), -ENOENT);
-	assert_int_equal(oli_iova_free_deferred(&v, at(GB + 1), K, &ticket), -EINVAL);
+	assert_int_equal(oli_iova_claim(&v, at(GB), K, &claim), -ENOENT);
+	assert_int_equal(oli_iova_claim(&v, at(GB), 0, &claim), -EINVAL);
+	assert_int_equal(oli_iova_claim(&v, at(GB + 1), K, &claim), -EINVAL);
 	assert_int_equal(oli_iova_reserve(&v, (struct olio_iova_range){{GB + K}, {GB}}), -EINVAL);
 	done(&v);
 }
@@ -503,17 +504,25 @@ static void mark(u64 packed, u8 from, u8 to)
 	}
 }
 
+/* What this thread has claimed and not given back yet. */
+static __thread struct oli_iova_claim waits[16];
+static __thread u32 nr_waits;
+
+static void give_waits(void)
+{
+	while (nr_waits)
+		oli_iova_give(&shared, &waits[--nr_waits]);
+}
+
 static void give(u64 packed, u32 how)
 {
-	u64 ticket;
-
 	mark(packed, 1, 0);
 	if (how % 4 == 0) {
-		if (oli_iova_free_deferred(&shared, at(packed & ~0xfffull), (packed & 0xfff) * K,
-					   &ticket))
+		if (nr_waits == OLI_ARRAY_SIZE(waits))
+			give_waits();
+		if (oli_iova_claim(&shared, at(packed & ~0xfffull), (packed & 0xfff) * K,
+				   &waits[nr_waits++]))
 			atomic_fetch_add(&wrong, 1);
-		else if (how % 64 == 0)
-			oli_iova_flush(&shared, ticket);
 	} else if (oli_iova_free(&shared, at(packed & ~0xfffull), (packed & 0xfff) * K)) {
 		atomic_fetch_add(&wrong, 1);
 	}
@@ -534,12 +543,13 @@ static void *churn(void *arg)
 			old = out.v | nr;
 			mark(old, 0, 1);
 		} else {
-			oli_iova_flush(&shared, UINT64_MAX);
+			give_waits();
 		}
 		old = atomic_exchange(&mail[rng >> 26], old);
 		if (old)
 			give(old, rng >> 4);
 	}
+	give_waits();
 	return NULL;
 }
 
@@ -573,7 +583,6 @@ static void threads_share_a_space(void **state)
 		if (old)
 			give(old, 1);
 	}
-	oli_iova_flush(&shared, UINT64_MAX);
 	oli_iova_usage(&shared, &u);
 	assert_int_equal(u.free + u.cached, SHARED_NR - 1);
 	assert_int_equal(get(&shared, SHARED_NR / 2 * K, UINT64_MAX), SHARED_NR / 2 * K);
@@ -594,10 +603,11 @@ static void meet(u32 round)
 		sched_yield();
 }
 
-/* One allocates, both free. */
+/* One allocates, both free or claim. */
 static void *free_the_same(void *arg)
 {
-	bool first = (uintptr_t)arg == 1;
+	bool first = (uintptr_t)arg == 1, claims;
+	struct oli_iova_claim claim;
 	u32 round, i;
 	int err;
 
@@ -607,7 +617,12 @@ static void *free_the_same(void *arg)
 				atomic_fetch_add(&wrong, 1);
 		meet(2 * round + 1);
 		for (i = 0; i < SAME; i++) {
-			err = oli_iova_free(&shared, target[i], K);
+			/* Twice by free, then by free and by claim, then by claim twice. */
+			claims = round % 3 + first > 1;
+			err = claims ? oli_iova_claim(&shared, target[i], K, &claim)
+				     : oli_iova_free(&shared, target[i], K);
+			if (claims && !err)
+				oli_iova_give(&shared, &claim);
 			atomic_fetch_add(&freed, !err);
 			atomic_fetch_add(&wrong, err && err != -ENOENT);
 		}
@@ -678,7 +693,7 @@ int main(void)
 		cmocka_unit_test_setup(windows_win_over_magazines, fresh),
 		cmocka_unit_test_setup(low_first_until_it_fails, fresh),
 		cmocka_unit_test_setup(full_and_empty_again, fresh),
-		cmocka_unit_test_setup(deferred_is_not_handed_out, fresh),
+		cmocka_unit_test_setup(claimed_is_not_handed_out, fresh),
 		cmocka_unit_test_setup(scattered_places_are_forgotten, fresh),
 		cmocka_unit_test_setup(dropped_leaves_are_unknown, fresh),
 		cmocka_unit_test_setup(threads_share_a_space, fresh),
