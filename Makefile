@@ -9,11 +9,15 @@ FUZZ       ?= build-fuzz
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 FUZZ_TIME  ?= 60
+# Only mutations with this text in their name or file.
+FILTER     ?=
 # Each of the eight targets gets its share, and never 0, which would be for ever.
 FUZZ_SHARE  = $(shell expr $(FUZZ_TIME) / 8 + 1)
+# Long inputs from the start: a program of one step finds little.
+FUZZ_FLAGS  = -max_total_time=$(FUZZ_SHARE) -len_control=0 -max_len=1024
 WERROR     := $(if $(filter true 1,$(CI)),-Dwerror=true)
 
-.PHONY: all build demo check tsan bench fuzz install deps clean
+.PHONY: all build demo check tsan bench fuzz mutate install deps clean
 
 all: build
 
@@ -47,14 +51,17 @@ fuzz: deps
 	@ninja -C $(FUZZ) --quiet tests/blocks_fuzz tests/bounce_fuzz tests/command_fuzz \
 		tests/dma_fuzz tests/iova_fuzz tests/p2p_fuzz tests/yaml_fuzz tests/model/pt_fuzz
 	@cd $(FUZZ) && mkdir -p $(addprefix corpus/,blocks bounce command dma iova p2p pt yaml)
-	$(FUZZ)/tests/blocks_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/blocks tests/fuzz/corpus/blocks
-	$(FUZZ)/tests/bounce_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/bounce tests/fuzz/corpus/bounce
-	$(FUZZ)/tests/command_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/command tests/fuzz/corpus/command
-	$(FUZZ)/tests/dma_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/dma
-	$(FUZZ)/tests/iova_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/iova tests/fuzz/corpus/iova
-	$(FUZZ)/tests/p2p_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/p2p tests/fuzz/corpus/p2p
-	$(FUZZ)/tests/yaml_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/yaml examples/machines
-	$(FUZZ)/tests/model/pt_fuzz -max_total_time=$(FUZZ_SHARE) $(FUZZ)/corpus/pt tests/fuzz/corpus/pt
+	$(FUZZ)/tests/blocks_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/blocks tests/fuzz/corpus/blocks
+	$(FUZZ)/tests/bounce_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/bounce tests/fuzz/corpus/bounce
+	$(FUZZ)/tests/command_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/command tests/fuzz/corpus/command
+	$(FUZZ)/tests/dma_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/dma
+	$(FUZZ)/tests/iova_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/iova tests/fuzz/corpus/iova
+	$(FUZZ)/tests/p2p_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/p2p tests/fuzz/corpus/p2p
+	$(FUZZ)/tests/yaml_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/yaml examples/machines
+	$(FUZZ)/tests/model/pt_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/pt tests/fuzz/corpus/pt
+
+mutate: deps
+	@tools/mutate -k '$(FILTER)'
 
 install: build
 	@meson configure $(BUILD) --prefix=$(PREFIX) && ninja -C $(BUILD) --quiet

@@ -27,6 +27,7 @@ struct olio_map {
 	struct olio_map *next, **link;
 	enum olio_dir dir;
 	u32 attrs;
+	bool open; /* the last piece ends with a granule, and another may join it */
 	u64 len;
 	size_t npieces, nchains, nsegs, room, chain_room, seg_room;
 	size_t copies, ready; /* pieces with a copy; pieces, from the first, that have what they need */

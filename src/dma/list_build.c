@@ -56,16 +56,6 @@ static inline int grow(void *array, size_t n, size_t *room, size_t size)
 
 /* ---- decide ---- */
 
-/* Does what begins at @pa go on in the granule where the piece before it ended? */
-static bool meets(const struct olio_map *map, struct olio_pa pa)
-{
-	const struct oli_piece *before = &map->piece[map->npieces - 1];
-	u64 mask = map->dev->granule_mask;
-
-	return map->npieces && before->how != OLIO_PIECE_P2P_BUS && !(pa.v & mask) &&
-	       !((before->pa.v + before->len) & mask);
-}
-
 static enum olio_piece_how how_of(enum oli_how how, bool bounced)
 {
 	if (bounced)
@@ -75,42 +65,60 @@ static enum olio_piece_how how_of(enum oli_how how, bool bounced)
 	return how == OLI_HOW_P2P_HOST ? OLIO_PIECE_P2P_HOST : OLIO_PIECE_DIRECT;
 }
 
-static int add_run(struct olio_map *map, const struct olio_run *run, enum oli_how how)
+static inline int add_piece(struct olio_map *map, struct olio_pa pa, u64 len, u32 kind,
+			    enum olio_piece_how how)
 {
-	struct oli_cut cut = oli_cut(map->dev, run, how);
-	struct oli_piece *p;
-	int err;
+	u64 mask = map->dev->granule_mask;
+	bool joins = map->open && !(pa.v & mask) && how != OLIO_PIECE_P2P_BUS;
+	int err = grow(&map->piece, map->npieces, &map->room, sizeof(*map->piece));
 
-	while (cut.left) {
-		err = grow(&map->piece, map->npieces, &map->room, sizeof(*p));
-		if (err)
-			return err;
-		p = &map->piece[map->npieces];
-		*p = (struct oli_piece){.off = map->len, .pa = cut.pa, .at = cut.pa};
-		p->kind = (u8)run->kind;
-		p->joins = how != OLI_HOW_P2P_BUS && meets(map, cut.pa);
-		p->len = oli_cut_next(&cut);
-		p->how = (u8)how_of(how, cut.bounced);
-		map->len += p->len;
-		map->npieces++;
-	}
+	if (err)
+		return err;
+	if (len > MOST_BYTES - map->len)
+		return oli_refuse(OLIO_REASON_OVERFLOW, "the lengths of %zu pieces", map->npieces);
+	map->piece[map->npieces++] = (struct oli_piece){.off = map->len,
+							.len = len,
+							.pa = pa,
+							.at = pa,
+							.kind = (u8)kind,
+							.how = (u8)how,
+							.joins = joins};
+	map->len += len;
+	map->open = !((pa.v + len) & mask) && how != OLIO_PIECE_P2P_BUS;
 	return 0;
+}
+
+/* All that is not the usual run; or the refusal. */
+static __attribute__((noinline)) int add_any(struct olio_map *map, const struct olio_run *run)
+{
+	struct oli_cut cut;
+	struct olio_pa pa;
+	enum oli_how how;
+	u64 len;
+	int err = oli_decide_any(map->dev, run, map->dir, map->attrs, &how);
+
+	if (err)
+		return err;
+	for (cut = oli_cut(map->dev, run, how); cut.left && !err;) {
+		pa = cut.pa;
+		len = oli_cut_next(&cut);
+		err = add_piece(map, pa, len, run->kind, how_of(how, cut.bounced));
+	}
+	return err;
 }
 
 static int decide(struct olio_map *map, const struct olio_run *runs, size_t n)
 {
-	enum oli_how how;
 	int err;
 
 	if (!n)
 		return oli_refuse(OLIO_REASON_BAD_ARGUMENT, "an empty list");
 	err = grow_to(&map->piece, n, &map->room, sizeof(*map->piece));
-	for (size_t i = 0; !err && i < n; i++) {
-		err = oli_decide(map->dev, &runs[i], map->dir, map->attrs, &how);
-		if (!err && runs[i].len > MOST_BYTES - map->len)
-			err = oli_refuse(OLIO_REASON_OVERFLOW, "the lengths of %zu runs", n);
-		if (!err)
-			err = add_run(map, &runs[i], how);
+	for (const struct olio_run *run = runs; !err && run < runs + n; run++) {
+		if (__builtin_expect(oli_goes_direct(map->dev, run, map->dir, map->attrs), 1))
+			err = add_piece(map, run->pa, run->len, run->kind, OLIO_PIECE_DIRECT);
+		else
+			err = add_any(map, run);
 	}
 	return err;
 }

@@ -17,11 +17,14 @@ enum { MEM = 1 << 19, MOST_STEPS = 300 };
 static struct {
 	u32 slots;
 	u8 granule_shift, iommu;
+	struct olio_mem *mem;
 	struct bounce_env env;
 } worlds[] = {
-	{128, 12, OLI_IOMMU_STRICT, {0}}, {512, 16, OLI_IOMMU_STRICT, {0}},
-	{256, 12, OLI_IOMMU_NONE, {0}},	  {1024, 14, OLI_IOMMU_LAZY, {0}},
-	{128, 15, OLI_IOMMU_STRICT, {0}},
+	{.slots = 128, .granule_shift = 12, .iommu = OLI_IOMMU_STRICT},
+	{.slots = 128, .granule_shift = 15, .iommu = OLI_IOMMU_STRICT},
+	{.slots = 512, .granule_shift = 16, .iommu = OLI_IOMMU_STRICT},
+	{.slots = 1024, .granule_shift = 14, .iommu = OLI_IOMMU_LAZY},
+	{.slots = 256, .granule_shift = 12, .iommu = OLI_IOMMU_NONE},
 };
 
 /* One contiguous piece of memory of the process, and a device. */
@@ -30,7 +33,6 @@ static void make(u32 i)
 	struct oli_desc d = fuzz_desc("pc");
 	struct bounce_env *env = &worlds[i].env;
 	struct oli_machine *m;
-	struct olio_mem *mem;
 	size_t n;
 
 	d.bounce_slots = worlds[i].slots;
@@ -42,10 +44,10 @@ static void make(u32 i)
 	m = fuzz_machine(&d);
 	env->len = MEM;
 	env->mem = mmap(NULL, MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (env->mem == MAP_FAILED || oli_mem_pin(m, env->mem, MEM, 0, &mem) ||
+	if (env->mem == MAP_FAILED || oli_mem_pin(m, env->mem, MEM, 0, &worlds[i].mem) ||
 	    oli_dev_open(m, "dma0", &env->dev))
 		abort();
-	env->pa = olio_mem_runs(mem, &n)->pa.v;
+	env->pa = olio_mem_runs(worlds[i].mem, &n)->pa.v;
 	if (n != 1)
 		abort();
 }

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 /* First a tree, then bits; now and then bits that change nothing. */
 const uint8_t *replay_random(uint8_t *data, size_t size, size_t *n)
 {
-	u32 nodes = 4 + (u32)random() % 26, steps = nodes + (u32)random() % 12;
+	u32 nodes = 6 + (u32)random() % 24, steps = nodes + (u32)random() % 40;
 
 	for (*n = 0; *n / 3 < steps && *n + 3 <= size; *n += 3) {
 		u32 i = (u32)(*n / 3);

@@ -163,28 +163,36 @@ static void list_bars(void)
 		}
 }
 
-static bool has_place(u8 node)
+static bool is_vacant(u8 node)
 {
 	u8 kind = now.d->node[node].kind;
 
-	if (kind == OLI_NODE_HOST_BRIDGE_KIND || kind == OLI_NODE_SWITCH_UP_KIND)
-		return true;
 	for (u8 i = 0; i < now.d->nr_nodes; i++)
 		if (now.d->node[i].parent == node)
 			return false;
 	return kind == OLI_NODE_ROOT_PORT_KIND || kind == OLI_NODE_SWITCH_DOWN_KIND;
 }
 
-/* The @a-th node that something can be below, or the number of nodes for "none". */
+static bool has_ports(u8 node)
+{
+	u8 kind = now.d->node[node].kind;
+
+	return kind == OLI_NODE_HOST_BRIDGE_KIND || kind == OLI_NODE_SWITCH_UP_KIND;
+}
+
+/* Of the vacant ports, or of those that can have a port more and "none", the number of nodes. */
 static u8 choose_parent(u8 a)
 {
-	u8 places[OLI_NODES + 1], n = 0;
+	u8 vacant[OLI_NODES], more[OLI_NODES + 1], nr_vacant = 0, nr_more = 0;
 
-	for (u8 i = 0; i < now.d->nr_nodes; i++)
-		if (has_place(i))
-			places[n++] = i;
-	places[n] = now.d->nr_nodes;
-	return places[a % (n + 1)];
+	for (u8 i = 0; i < now.d->nr_nodes; i++) {
+		if (is_vacant(i))
+			vacant[nr_vacant++] = i;
+		if (has_ports(i))
+			more[nr_more++] = i;
+	}
+	more[nr_more++] = now.d->nr_nodes;
+	return nr_vacant && a & 1 ? vacant[(a >> 1) % nr_vacant] : more[(a >> 1) % nr_more];
 }
 
 static u8 choose_kind(u8 parent, u8 b)

@@ -37,7 +37,7 @@ bool p2p_turns(const struct oli_desc *d, const u8 *acs, u8 provider, u8 client);
  * tree is replaced. Return: NULL, or what went wrong; static until the next call.
  */
 enum p2p_op {
-	P2P_NODE, /* at the a-th place, one of the kinds that fit by b */
+	P2P_NODE, /* at a place that a chooses, of a kind that b chooses */
 	P2P_ACS, /* bits b at node a */
 	P2P_PASS, /* host bridge a passes, if b is odd */
 	P2P_OFFER, /* endpoint a offers its BAR, if b is odd; is software, if 2 is in b */

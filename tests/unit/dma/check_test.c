@@ -348,6 +348,62 @@ static void test_kept_iovas_come_back(void **state)
 	rig_close(m);
 }
 
+/* ---- what an access shows, and no call ---- */
+
+/* The newest report, of which there are @n, is of @class_. */
+static void reported(struct oli_machine *m, u64 n, unsigned int class_)
+{
+	struct oli_misuse r;
+
+	assert_int_equal(oli_misuse_newest(m), n);
+	assert_true(oli_misuse_get(m, n, &r));
+	assert_int_equal(r.class_, class_);
+}
+
+static void test_only_seen_by_an_access(void **state)
+{
+	struct oli_desc d = desc_with(bit(5) | bit(18) | bit(19));
+	struct oli_machine *m;
+	struct olio_dev *dev;
+	u8 *p = lab_pages(2 * PAGE), buf[2 * PAGE];
+	struct olio_mem *mem;
+	struct olio_iova dma, again;
+	struct olio_run run, part;
+
+	(void)state;
+	d.iommu = OLI_IOMMU_NONE;
+	d.linear = 1;
+	m = lab_open(&d);
+	dev = lab_dev(m, "dev0");
+	mem = lab_pin(m, p, 2 * PAGE);
+	run = mem->runs[0];
+	assert_int_equal(run.len, 2 * PAGE);
+	/* The device's limits were said after the map. */
+	ok(olio_dma_map(dev, &run, OLIO_TO_DEVICE, 0, &dma));
+	ok(olio_dev_set_segments(dev, PAGE, 0));
+	ok(olio_dev_read(dev, dma, buf, 1));
+	reported(m, 1, 18);
+	ok(olio_dev_set_segments(dev, 0, 0));
+	ok(olio_dma_unmap(dev, dma, run.len, OLIO_TO_DEVICE, 0));
+	/* The device goes on with a mapping whose beginning is another one's now. */
+	part = run;
+	part.len = PAGE;
+	ok(olio_dma_map(dev, &part, OLIO_TO_DEVICE, 0, &again));
+	assert_int_equal(again.v, dma.v);
+	ok(olio_dev_read(dev, dma, buf, run.len));
+	reported(m, 2, 19);
+	ok(olio_dma_unmap(dev, again, part.len, OLIO_TO_DEVICE, 0));
+	/* The map failed, and the device was given what was in the variable. */
+	part.kind = OLIO_MEM_PRIVATE;
+	assert_true(olio_dma_map(dev, &part, OLIO_TO_DEVICE, 0, &again) < 0);
+	assert_int_equal(olio_dev_read(dev, (struct olio_iova){0x123456789000}, buf, 1), -EFAULT);
+	reported(m, 3, 5);
+	olio_dev_close(dev);
+	oli_mem_put(mem);
+	munmap(p, 2 * PAGE);
+	rig_close(m);
+}
+
 /* ---- guards ---- */
 
 static struct oli_desc guarded_desc(void)
@@ -619,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_wild_accesses),
 		cmocka_unit_test(test_each_time_it_changes_hands),
 		cmocka_unit_test(test_kept_iovas_come_back),
+		cmocka_unit_test(test_only_seen_by_an_access),
 		cmocka_unit_test(test_guard_goes_with_the_mapping),
 		cmocka_unit_test(test_guard_leaves_strangers_alone),
 		cmocka_unit_test(test_guard_passes_on_what_is_not_its_own),

@@ -140,7 +140,8 @@ static void compare_frames(const struct olio_dev *dev, const struct olio_run *ru
 		is = oli_phys_find(m, (struct olio_pa){at}, &phys) && phys.kind == OLI_PHYS_FRAME &&
 		     phys.slot == m->slot && (phys.flags & care) == want;
 	if (oli_frames_are(&dev->ram, run->pa, run->len, care, want) != is)
-		fail_msg("0x%lx+0x%lx care %u want %u: not %d", run->pa.v, run->len, care, want, is);
+		fail_msg("0x%lx+0x%lx care %u want %u: not %d", run->pa.v, run->len, care, want,
+			 is);
 }
 
 static void drive(const char *name, struct olio_mem *const mem[3])

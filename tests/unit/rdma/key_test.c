@@ -259,6 +259,7 @@ static void test_registration_refused(void **state)
 		{{buf, 64, buf, 1u << 9}, -EINVAL},
 		{{buf, 64, buf, IBV_ACCESS_ON_DEMAND}, -EOPNOTSUPP},
 		{{buf, UINT64_MAX, buf, 0}, -EINVAL},
+		{{UINT64_MAX - 8191, 8192, 0, 0}, -EINVAL},
 		{{buf, 8192, (UINT64_MAX & ~4095ull) + buf % 4096, 0}, -EINVAL},
 		{{4096, 64, 4096, 0}, -EFAULT},
 		{{UINT64_MAX - 100, 50, UINT64_MAX - 100, 0}, -EFAULT},
