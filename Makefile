@@ -14,7 +14,7 @@ FILTER     ?=
 # Each of the eight targets gets its share, and never 0, which would be for ever.
 FUZZ_SHARE  = $(shell expr $(FUZZ_TIME) / 8 + 1)
 # Long inputs from the start: a program of one step finds little.
-FUZZ_FLAGS  = -max_total_time=$(FUZZ_SHARE) -len_control=0 -max_len=1024
+FUZZ_FLAGS  = -max_total_time=$(FUZZ_SHARE) -len_control=0
 WERROR     := $(if $(filter true 1,$(CI)),-Dwerror=true)
 
 .PHONY: all build demo check tsan bench fuzz mutate install deps clean

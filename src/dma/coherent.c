@@ -33,10 +33,10 @@ static enum olio_reason whole_bounce(const struct olio_dev *dev)
 {
 	if (dev->reach == OLI_REACH_PHYSICAL)
 		return OLIO_REASON_NONE;
-	if (dev->node->force_bounce)
-		return OLIO_REASON_FORCED_BOUNCE;
 	if (dev->cipher)
 		return OLIO_REASON_ENCRYPTED;
+	if (dev->node->force_bounce)
+		return OLIO_REASON_FORCED_BOUNCE;
 	return ram_beyond_mask(dev) ? OLIO_REASON_MASK : OLIO_REASON_NONE;
 }
 

@@ -13,8 +13,8 @@
  *   memory    device                      how                   REQUIRE_COHERENT
  *   any RAM   software                    direct                direct
  *             not coherent                direct, with syncs    non-coherent
- *             machine bounces all         bounce (but shared)   forced-bounce
  *   private   sees ciphertext             bounce                encrypted
+ *   any RAM   machine bounces all         bounce (but shared)   forced-bounce
  *   any RAM   no IOMMU, beyond the mask   bounce                mask
  *             partial granule: expose     direct                direct
  *             partial granule: bounce     bounce its ends       unaligned-bounce
@@ -193,11 +193,11 @@ static __attribute__((noinline)) int decide_mmio(struct olio_dev *dev, const str
 /* Would all of it have to be bounced, and for what reason? */
 static enum olio_reason whole_bounce(const struct olio_dev *dev, const struct olio_run *run)
 {
+	if (dev->cipher && run->kind == OLIO_MEM_PRIVATE)
+		return OLIO_REASON_ENCRYPTED;
 	/* What is open to devices needs no copy that is open to devices. */
 	if (dev->node->force_bounce && run->kind != OLIO_MEM_SHARED)
 		return OLIO_REASON_FORCED_BOUNCE;
-	if (dev->cipher && run->kind == OLIO_MEM_PRIVATE)
-		return OLIO_REASON_ENCRYPTED;
 	if (dev->reach == OLI_REACH_DIRECT &&
 	    beyond(dev, run->pa.v + dev->desc->dma_offset, run->len))
 		return OLIO_REASON_MASK;

@@ -86,5 +86,5 @@ refused_on() { # TYPE REASONS: registration fails there, and it is said why
 
 mkfifo "$tmp/fifo"
 refused_on arm-noncoherent non-coherent
-refused_on cc-guest 'encrypted|forced-bounce'
+refused_on cc-guest encrypted
 plan

@@ -109,7 +109,7 @@ refused "a switch with ACS" 1 'refused \(p2p-acs\)' "$OLIO" map --machine-type p
 refused "a BAR that is not offered" 1 'p2p-no-provider' "$OLIO" map --device hca0 bar:dma0:0:0:4K
 refused "no PCI device" 1 'refused \(p2p-not-pci\)' "$OLIO" map --device plat0 bar:acc0:2:0:4K
 refused "not coherent" 1 'refused \(non-coherent\)' "$OLIO" map --machine-type arm-noncoherent --device dma0 --attr require-coherent anon:4K
-refused "would be bounced" 1 'refused \(forced-bounce\)' "$OLIO" map --machine-type cc-guest --device dma0 --attr require-coherent anon:4K
+refused "would be bounced" 1 'refused \(encrypted\)' "$OLIO" map --machine-type cc-guest --device dma0 --attr require-coherent anon:4K
 refused "partial pages" 1 'refused \(granule\)' "$OLIO" map --device dma0 --granule refuse anon:100
 refused "RAM that is said to be MMIO" 1 'refused \(bad-attribute\)' "$OLIO" map --device dma0 --attr mmio anon:4K
 timeout 60 "$OLIO" map --machine-type p2p-acs --device hca0 --json bar:acc0:2:0:4K >"$tmp/out" 2>"$tmp/err"

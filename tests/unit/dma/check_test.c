@@ -348,6 +348,34 @@ static void test_kept_iovas_come_back(void **state)
 	rig_close(m);
 }
 
+/* Nor are so many kept that a device with a narrow mask runs out of them. */
+static void test_not_too_much_is_kept(void **state)
+{
+	struct oli_desc d = desc_with(bit(20));
+	struct oli_machine *m;
+	struct olio_dev *dev;
+	u64 len = 512 << 10;
+	u8 *p = lab_pages(len);
+	struct olio_mem *mem;
+	struct olio_iova dma;
+
+	(void)state;
+	d.linear = 1;
+	d.node[DEV0].dma_bits = 24;
+	m = lab_open(&d);
+	dev = lab_dev(m, "dev0");
+	mem = lab_pin(m, p, len);
+	assert_int_equal(mem->runs[0].len, len);
+	for (int i = 0; i < 200; i++) {
+		ok(olio_dma_map(dev, mem->runs, OLIO_TO_DEVICE, 0, &dma));
+		ok(olio_dma_unmap(dev, dma, len, OLIO_TO_DEVICE, 0));
+	}
+	olio_dev_close(dev);
+	oli_mem_put(mem);
+	munmap(p, len);
+	rig_close(m);
+}
+
 /* ---- what an access shows, and no call ---- */
 
 /* The newest report, of which there are @n, is of @class_. */
@@ -362,7 +390,7 @@ static void reported(struct oli_machine *m, u64 n, unsigned int class_)
 
 static void test_only_seen_by_an_access(void **state)
 {
-	struct oli_desc d = desc_with(bit(5) | bit(18) | bit(19));
+	struct oli_desc d = desc_with(bit(5) | bit(18) | bit(19) | bit(20) | bit(28));
 	struct oli_machine *m;
 	struct olio_dev *dev;
 	u8 *p = lab_pages(2 * PAGE), buf[2 * PAGE];
@@ -398,6 +426,11 @@ static void test_only_seen_by_an_access(void **state)
 	assert_true(olio_dma_map(dev, &part, OLIO_TO_DEVICE, 0, &again) < 0);
 	assert_int_equal(olio_dev_read(dev, (struct olio_iova){0x123456789000}, buf, 1), -EFAULT);
 	reported(m, 3, 5);
+	/* In the middle of what was unmapped; a sync of it. */
+	ok(olio_dev_read(dev, (struct olio_iova){dma.v + PAGE + 100}, buf, 1));
+	reported(m, 4, 20);
+	(void)olio_dma_sync_for_cpu(dev, (struct olio_iova){dma.v}, PAGE, OLIO_TO_DEVICE);
+	reported(m, 5, 28);
 	olio_dev_close(dev);
 	oli_mem_put(mem);
 	munmap(p, 2 * PAGE);
@@ -675,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_wild_accesses),
 		cmocka_unit_test(test_each_time_it_changes_hands),
 		cmocka_unit_test(test_kept_iovas_come_back),
+		cmocka_unit_test(test_not_too_much_is_kept),
 		cmocka_unit_test(test_only_seen_by_an_access),
 		cmocka_unit_test(test_guard_goes_with_the_mapping),
 		cmocka_unit_test(test_guard_leaves_strangers_alone),

@@ -133,7 +133,7 @@ static void refusals_of_kinds(void **s)
 {
 	static const struct {
 		const char *type, *device;
-		u32 untrusted, off, len, attrs;
+		u32 made, off, len, attrs; /* 1: untrusted, 2: refuses partial granules, 3: bounces all */
 		enum olio_reason reason;
 	} t[] = {
 		{"arm-noncoherent", "dma0", 0, 0, 4096, REQUIRE, OLIO_REASON_NON_COHERENT},
@@ -144,7 +144,8 @@ static void refusals_of_kinds(void **s)
 		{"pc", "dma0", 1, 1, 4095, REQUIRE, OLIO_REASON_UNALIGNED_BOUNCE},
 		{"pc", "dma0", 1, 0, 4096, REQUIRE, OLIO_REASON_NONE},
 		{"pc", "dma0", 0, 1, 4000, REQUIRE, OLIO_REASON_NONE},
-		{"cc-guest", "dma0", 0, 0, 4096, REQUIRE, OLIO_REASON_FORCED_BOUNCE},
+		{"pc", "dma0", 3, 0, 4096, REQUIRE, OLIO_REASON_FORCED_BOUNCE},
+		{"cc-guest", "dma0", 0, 0, 4096, REQUIRE, OLIO_REASON_ENCRYPTED},
 		{"cc-guest", "tee0", 0, 0, 4096, REQUIRE, OLIO_REASON_NONE},
 		{"hostile", "dma0", 0, 0, 4096, REQUIRE, OLIO_REASON_NON_COHERENT},
 		{"hostile", "hca0", 0, 0, 4096, REQUIRE, OLIO_REASON_NONE},
@@ -163,12 +164,14 @@ static void refusals_of_kinds(void **s)
 	(void)s;
 	for (size_t i = 0; i < OLI_ARRAY_SIZE(t); i++) {
 		struct oli_desc d = type(t[i].type);
+		struct oli_node *node = &d.node[oli_node_find(&d, t[i].device)];
 		struct olio_mem *mem;
 		struct olio_run run;
 
-		d.node[oli_node_find(&d, t[i].device)].trusted &= t[i].untrusted != 1;
-		if (t[i].untrusted == 2)
-			d.node[oli_node_find(&d, t[i].device)].granule = OLIO_GRANULE_REFUSE;
+		node->trusted &= t[i].made != 1;
+		node->force_bounce |= t[i].made == 3;
+		if (t[i].made == 2)
+			node->granule = OLIO_GRANULE_REFUSE;
 		enter_desc(d, t[i].device);
 		mem = lab_pin(m, lab_pages(8192), 8192);
 		run = first(mem);

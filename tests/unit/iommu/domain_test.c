@@ -377,6 +377,61 @@ static void flush_at_256(void **state)
 }
 
 /* Nobody calls, and the running clock alone ends the window. */
+/* A space that was put is entered by nobody, not even when it is somebody else's; nothing stays. */
+static void ended_spaces(void **state)
+{
+	struct oli_desc desc = strict();
+	struct oli_machine *m;
+	struct oli_domain *d;
+	struct oli_xlate x;
+	u32 id = 0, gen = 0;
+	u64 heap = 0;
+
+	(void)state;
+	desc.checker = OLI_CHECKER_ALL;
+	m = rig_open(&desc);
+	for (u32 i = 0; i < 3; i++) {
+		assert_int_equal(oli_domain_get(m, RIG_NODE, &d), 0);
+		if (i) {
+			assert_int_equal(oli_domain_hw(d)->id, id);
+			assert_int_not_equal(oli_domain_hw(d)->gen, gen);
+			assert_int_equal(oli_xlate_enter(m, id, gen, &x), -ENOENT);
+		}
+		id = oli_domain_hw(d)->id;
+		gen = oli_domain_hw(d)->gen;
+		assert_int_equal(oli_xlate_enter(m, id, gen, &x), 0);
+		oli_xlate_exit(&x);
+		oli_domain_put(d);
+		assert_int_equal(oli_xlate_enter(m, id, gen, &x), -ENOENT);
+		assert_int_equal(oli_xlate_enter(m, id, 0, &x), -ENOENT);
+		/* Seats stay where they are once made. */
+		assert_true(!i || rig_heap(m) == heap);
+		heap = rig_heap(m);
+	}
+	oli_machine_close(m);
+}
+
+/* Who left while inside is not waited for, nor is who has the slot next. */
+static void seats_of_the_gone(void **state)
+{
+	struct oli_machine *other;
+	struct oli_xlate x;
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, strict());
+	for (u32 i = 0; i < 2; i++) {
+		other = rig_open(&r.desc);
+		assert_int_equal(oli_xlate_enter(other, r.hw->id, r.hw->gen, &x), 0);
+		oli_machine_close(other);
+		other = rig_open(&r.desc);
+		oli_domain_flush(r.d);
+		oli_domain_flush(r.d);
+		oli_machine_close(other);
+	}
+	rig_end(&r);
+}
+
 static void service_thread_flushes(void **state)
 {
 	u64 start = oli_now(), pa;
@@ -384,6 +439,9 @@ static void service_thread_flushes(void **state)
 
 	(void)state;
 	rig_begin(&r, lazy());
+	/* It sleeps, and has to be woken. */
+	while (atomic_load(&oli_slot(r.m, r.m->slot)->awake))
+		usleep(500);
 	for (u32 i = 0; i < 3; i++) {
 		u64 a = map_at(&r, PA, K);
 
@@ -717,6 +775,8 @@ int main(void)
 		cmocka_unit_test(unmap_keeps_iovas),
 		cmocka_unit_test(window_of_ten_ms),
 		cmocka_unit_test(flush_at_256),
+		cmocka_unit_test(ended_spaces),
+		cmocka_unit_test(seats_of_the_gone),
 		cmocka_unit_test(service_thread_flushes),
 		cmocka_unit_test(every_allocation_fails_once),
 		cmocka_unit_test(making_a_domain_fails),
