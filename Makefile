@@ -46,6 +46,7 @@ bench: build
 	@bench/run $(BUILD)
 	@$(BUILD)/bench/dma
 
+fuzz: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 fuzz: deps
 	@[ -f $(FUZZ)/build.ninja ] || CC=clang meson setup $(FUZZ) -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C $(FUZZ) --quiet tests/blocks_fuzz tests/bounce_fuzz tests/command_fuzz \
@@ -54,7 +55,7 @@ fuzz: deps
 	$(FUZZ)/tests/blocks_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/blocks tests/fuzz/corpus/blocks
 	$(FUZZ)/tests/bounce_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/bounce tests/fuzz/corpus/bounce
 	$(FUZZ)/tests/command_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/command tests/fuzz/corpus/command
-	$(FUZZ)/tests/dma_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/dma
+	$(FUZZ)/tests/dma_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/dma tests/fuzz/corpus/dma
 	$(FUZZ)/tests/iova_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/iova tests/fuzz/corpus/iova
 	$(FUZZ)/tests/p2p_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/p2p tests/fuzz/corpus/p2p
 	$(FUZZ)/tests/yaml_fuzz $(FUZZ_FLAGS) $(FUZZ)/corpus/yaml examples/machines

@@ -122,8 +122,8 @@ static const char *check_list(const struct list *l, u64 size, u32 shift, u64 mov
 			return SAY("blocks of %llu: number %llu is 0x%llx, not 0x%llx", LL(size),
 				   LL(i), LL(block.v), LL(want));
 	}
-	return i == count ? NULL : SAY("blocks of %llu: %llu came, not %llu", LL(size), LL(i),
-				       LL(count));
+	return i == count ? NULL
+			  : SAY("blocks of %llu: %llu came, not %llu", LL(size), LL(i), LL(count));
 }
 
 const char *blocks_model_run(const u8 *program, size_t len)

@@ -135,9 +135,10 @@ static const char *check_pairs(void)
 			oli_p2p_calc(now.m, a, b, &got);
 			if (got.type != want.type || got.distance != want.distance ||
 			    got.reason != want.reason)
-				return SAY("%u to %u: type %d, distance %u, reason %d; not %d, %u, %d",
-					   b, a, got.type, got.distance, got.reason, want.type,
-					   want.distance, want.reason);
+				return SAY(
+					"%u to %u: type %d, distance %u, reason %d; not %d, %u, %d",
+					b, a, got.type, got.distance, got.reason, want.type,
+					want.distance, want.reason);
 			if (is_peer(a) && is_peer(b))
 				why = check_way(a, b);
 		}
@@ -158,8 +159,11 @@ static void list_bars(void)
 			for (; b->len && at && r->bar[at - 1].pa > b->pa; at--)
 				r->bar[at] = r->bar[at - 1];
 			if (b->len)
-				r->bar[at] = (struct oli_phys_bar){
-					.pa = b->pa, .len = b->len, .off = b->off, .node = n, .bar = i};
+				r->bar[at] = (struct oli_phys_bar){.pa = b->pa,
+								   .len = b->len,
+								   .off = b->off,
+								   .node = n,
+								   .bar = i};
 		}
 }
 

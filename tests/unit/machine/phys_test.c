@@ -554,6 +554,34 @@ static void test_killed(void **state)
 	oli_machine_close(m);
 }
 
+/* Who leaves takes nothing of others with him; what is no longer ours is not freed. */
+static void test_others_stay(void **state)
+{
+	struct oli_machine *m = machine(64 * MIB, false), *other = machine(64 * MIB, false);
+	struct olio_pa pa = frame(m, PAGE), low;
+	_Atomic u64 *word = &oli_phys_root(m)->block[(pa.v - OLI_PA_RAM) >> OLI_BLOCK_SHIFT];
+	struct oli_frame *f = oli_frame_get(m, pa);
+	u64 was = *word;
+	struct oli_phys at;
+	void *cpu;
+
+	(void)state;
+	assert_int_equal(oli_low_alloc(m, 1, &low, &cpu), 0);
+	frame(other, PAGE);
+	oli_machine_close(other);
+	assert_true(oli_phys_find(m, pa, &at));
+	assert_true(oli_phys_find(m, low, &at));
+	oli_low_free(m, low, 1);
+	/* At the end of a process the machine forgets its blocks before it does. */
+	atomic_store(word, 0);
+	oli_frame_free(m, pa);
+	assert_int_not_equal(f->page, 0);
+	atomic_store(word, was);
+	oli_frame_free(m, pa);
+	assert_int_equal(f->page, 0);
+	oli_machine_close(m);
+}
+
 /* ---- refused ---- */
 
 static int act(struct oli_machine *m, int which, struct olio_pa *pa)
@@ -692,6 +720,7 @@ int main(void)
 		cmocka_unit_test(test_low),	   cmocka_unit_test(test_low_beside_interrupts),
 		cmocka_unit_test(test_bars),	   cmocka_unit_test(test_any_address),
 		cmocka_unit_test(test_top_of_ram), cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_others_stay),
 		cmocka_unit_test(test_faults),	   cmocka_unit_test(test_threads),
 	};
 
