@@ -51,7 +51,7 @@ struct scene {
 extern const struct scene map_scenes[], step_scenes[], access_scenes[], own_scenes[];
 extern const size_t nr_map_scenes, nr_step_scenes, nr_access_scenes, nr_own_scenes;
 
-/* misuse_clean_test.c */
+/* misuse_clean.c */
 void test_clean_on_every_machine(void **state);
 void test_clean_in_threads(void **state);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Plays the scenes of misuse_*_test.c. Each class of the inventory must have a scene, and
+ * Plays the scenes of misuse_*.c. Each class of the inventory must have a scene, and
  * each scene a wrong and a right way: a class without fails the test that counts them.
  */
 #include <dlfcn.h>
@@ -102,7 +102,7 @@ static void complain(const struct scene *s, const char *type, bool wrong, const 
 		 wrong ? "wrong" : "right", what, detail);
 }
 
-/* "misuse_map_test.c:12 (double_unmap)"; without libdw there is something at least. */
+/* "misuse_map.c:12 (double_unmap)"; without libdw there is something at least. */
 static bool is_place(const struct scene *s, const char *place)
 {
 	static int libdw = -1;
@@ -113,7 +113,7 @@ static bool is_place(const struct scene *s, const char *place)
 	if (!libdw)
 		return place[0] != '\0';
 	snprintf(function, sizeof(function), "(%s)", s->name);
-	return !strncmp(place, "misuse_", 7) && strstr(place, "_test.c:") &&
+	return !strncmp(place, "misuse_", 7) && strstr(place, ".c:") &&
 	       strstr(place, function);
 }
 

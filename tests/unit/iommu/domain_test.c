@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "iommu/part.h"
 #include "rig.h"
 
 #define K  4096ull
@@ -354,6 +355,7 @@ static void window_of_ten_ms(void **state)
 
 static void flush_at_256(void **state)
 {
+	struct oli_iova_usage usage;
 	u64 iova[256], pa;
 	struct rig r;
 
@@ -372,6 +374,8 @@ static void flush_at_256(void **state)
 		assert_int_equal(deferred(&r), 0);
 		for (u32 i = 0; i < 256; i++)
 			assert_int_equal(access_at(&r, iova[i], &pa), -ENOENT);
+		oli_iova_usage(&r.d->iova, &usage);
+		assert_int_equal(usage.claimed, 0);
 	}
 	rig_end(&r);
 }
