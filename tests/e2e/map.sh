@@ -26,7 +26,11 @@ for s in d["segments"]:
     assert s["last"] - s["dma"] + 1 == s["length"]
 assert sum(s["length"] for s in d["segments"]) == d["length"]
 for p in d["pieces"]:
-    assert any(s["dma"] <= p["dma"] and p["dma"] + p["length"] - 1 <= s["last"] for s in d["segments"]), p
+    at = p["dma"]
+    while at < p["dma"] + p["length"]:
+        inside = [s for s in d["segments"] if s["dma"] <= at <= s["last"]]
+        assert inside, p
+        at = inside[0]["last"] + 1
 if d["page_size"]:
     size = d["page_size"]
     pages = {r["dma"] + i * size for r in d["pages"] for i in range(r["pages"])}

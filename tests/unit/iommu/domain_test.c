@@ -429,6 +429,8 @@ static void seats_of_the_gone(void **state)
 		assert_int_equal(oli_xlate_enter(other, r.hw->id, r.hw->gen, &x), 0);
 		oli_machine_close(other);
 		other = rig_open(&r.desc);
+		assert_int_equal(oli_xlate_enter(other, r.hw->id, r.hw->gen, &x), 0);
+		oli_xlate_exit(&x);
 		oli_domain_flush(r.d);
 		oli_domain_flush(r.d);
 		oli_machine_close(other);

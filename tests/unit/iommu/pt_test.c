@@ -192,10 +192,18 @@ static void refusals(void **state)
 	assert_int_equal(oli_pt_map(&r.pt, range(0, 0xfff), (struct olio_pa){0},
 				    OLI_PT_READ | OLI_PT_COHERENT | OLI_PT_MMIO, &r.gather),
 			 -EINVAL);
+	for (u32 attr = 1; attr & OLI_PT_ALL_ATTRS; attr <<= 1)
+		if (!(attr & r.pt.attrs))
+			assert_int_equal(oli_pt_map(&r.pt, range(0, 0xfff), (struct olio_pa){0},
+						    OLI_PT_READ | attr, &r.gather),
+					 -EOPNOTSUPP);
 	assert_int_equal(unmap(&r, 1, 0xfff), -EINVAL);
 	assert_int_equal(pt_arena_sum(&r.arena), sum);
 	assert_int_equal(map(&r, 0x1000, 0x1fff, r.pt.pa_last - 0xfff), 0);
 	assert_int_equal(where(&r, 0x1fff), r.pt.pa_last);
+	/* Behind the top is not the beginning again. */
+	if (top != UINT64_MAX)
+		assert_int_equal(where(&r, top + 1 + 0x1fff), 1);
 	rig_fini(&r);
 }
 
