@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "base/sys.h"
 #include "base/why.h"
 #include "mem/int.h"
 #include "mem/maps.h"
@@ -35,36 +34,6 @@ struct walk {
 	u64 at; /* the next page to be added */
 	bool readable; /* the kernel itself said that all can be used as asked */
 };
-
-/* ---- presence ---- */
-
-/*
- * As for memory regions: the kernel makes all pages present, or says that it cannot.
- * -EINVAL is an old kernel (before 5.14), or memory that may not be used so: then a look
- * at each page is all that can be had, and permissions are read from the mappings.
- */
-static int populate(u64 first, u64 bytes, bool write, bool *sure)
-{
-	int saved = errno, err = 0;
-
-	if (OLI_FAULT())
-		return -EFAULT;
-	if (madvise((void *)(uintptr_t)first, bytes,
-		    write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ))
-		err = -errno;
-	errno = saved;
-	*sure = !err;
-	if (err != -EINVAL)
-		return err ? -EFAULT : 0;
-	for (u64 at = 0; at < bytes; at += OLI_PAGE_SIZE) {
-		u8 byte;
-		struct iovec to = {&byte, 1}, from = {(void *)(uintptr_t)(first + at), 1};
-
-		if (oli_sys_vm_read(getpid(), &to, 1, &from, 1) != 1)
-			return -EFAULT;
-	}
-	return 0;
-}
 
 /* ---- pins ---- */
 
@@ -211,8 +180,10 @@ int oli_process_pin(struct oli_process_mem *p, struct oli_machine *m, u64 addr, 
 	else if (last - first >= m->shm->desc.ram_size)
 		err = -ENOSPC;
 	else
-		err = populate(first, last - first + 1, !(flags & OLIO_PIN_READ_ONLY), &w.readable);
-	if (err)
+		err = oli_populate(first, last - first + 1, !(flags & OLIO_PIN_READ_ONLY));
+	w.readable = !err;
+	/* What is present, but perhaps not writable, is looked up among the mappings. */
+	if (err < 0 && err != -EACCES)
 		return refuse(m, err, addr, len, flags);
 	listed = !oli_maps_open(&maps, false);
 	err = pin_parts(&w, listed ? &maps : NULL, first, last);

@@ -57,6 +57,13 @@ OLI_MUST_CHECK int oli_mem_from_bar(struct oli_machine *m, u8 node, unsigned int
 /* NULL is nothing. In a forked child the frames stay the parent's. */
 void oli_mem_put(struct olio_mem *mem);
 
+/*
+ * Make whole pages of this process present for reading, or writing too. Return: 0; 1 present,
+ * but an old kernel did not say whether they can be written; -EACCES present, but not to be
+ * written; -EFAULT.
+ */
+OLI_MUST_CHECK int oli_populate(u64 first, u64 bytes, bool write);
+
 /* ---- pins (pin.c): pages of this process and their frames ---- */
 
 /*

@@ -15,12 +15,9 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/fault.h"
 #include "base/rand.h"
-#include "base/sys.h"
+#include "mem/src.h"
 #include "rdma/int.h"
 
 #define KEY_TAG_BITS 12
@@ -107,24 +104,12 @@ void oli_hazard_wait(struct oli_machine *m, u32 pd)
  * For a device that copies by the CPU nothing is pinned: we make sure that the pages are
  * there and can be used as asked, which is what the caller can observe at this point.
  */
-static int populate(u64 start, u64 len, bool write)
+static int populate(const struct oli_mr_req *req)
 {
-	u64 first = start & ~(OLI_PAGE_SIZE - 1);
-	u64 bytes = oli_align_up(start + len, OLI_PAGE_SIZE) - first;
-	int saved = errno, err = 0;
+	u64 first = req->start & ~(OLI_PAGE_SIZE - 1);
+	u64 bytes = oli_align_up(req->start + req->length, OLI_PAGE_SIZE) - first;
 
-	if (madvise((void *)(uintptr_t)first, bytes, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ))
-		err = -errno;
-	errno = saved;
-	/* Linux before 5.14: a look at each page is all that can be had. */
-	for (u64 at = first; err == -EINVAL && at - first < bytes; at += OLI_PAGE_SIZE) {
-		u8 byte;
-		struct iovec to = {&byte, 1}, from = {(void *)(uintptr_t)at, 1};
-
-		if (oli_sys_vm_read(getpid(), &to, 1, &from, 1) != 1)
-			return -EFAULT;
-	}
-	return err == -EINVAL ? 0 : err ? -EFAULT : 0;
+	return oli_populate(first, bytes, req->access & IBV_ACCESS_LOCAL_WRITE) < 0 ? -EFAULT : 0;
 }
 
 static int check_request(const struct oli_mr_req *req)
@@ -156,8 +141,7 @@ static int take_memory(struct oli_machine *m, const struct oli_pd *pd,
 		return -EINVAL;
 	if (m->shm->devices[ctx->dev].kind == OLI_DEVICE_HCA)
 		return oli_umem_get(m, ctx->dev, req, mr);
-	return OLI_FAULT() ? -EFAULT
-			   : populate(req->start, req->length, req->access & IBV_ACCESS_LOCAL_WRITE);
+	return populate(req);
 }
 
 int oli_mr_reg(struct oli_machine *m, struct oli_pd *pd, const struct oli_mr_req *req,

@@ -238,6 +238,22 @@ static void test_bad_receive_list(void **state)
 	assert_int_equal(await_async(&p->b), IBV_EVENT_QP_FATAL);
 }
 
+/* Linux says EFAULT, too: the device could not write what the program cannot. */
+static void test_not_writable(void **state)
+{
+	struct pair *p = *state;
+	struct oli_mr_req req = {.length = 4096, .access = IBV_ACCESS_LOCAL_WRITE};
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct oli_mr *mr = NULL;
+
+	req.start = req.iova = (uintptr_t)page;
+	assert_int_equal(oli_mr_reg(p->a.m, p->a.pd, &req, &mr), -EFAULT);
+	req.access = 0;
+	assert_int_equal(oli_mr_reg(p->a.m, p->a.pd, &req, &mr), 0);
+	assert_int_equal(oli_mr_dereg(p->a.m, mr), 0);
+	munmap(page, 4096);
+}
+
 /* Memory that was unmapped after its registration: blamed on the side that did it. */
 static void test_unmapped(void **state)
 {
@@ -475,6 +491,7 @@ int main(void)
 		ON_PAIR(test_retry_recovers),
 		ON_PAIR(test_too_long),
 		ON_PAIR(test_bad_receive_list),
+		ON_PAIR(test_not_writable),
 		ON_PAIR(test_unmapped),
 		ON_PAIR(test_flush_order),
 		ON_PAIR(test_failure_flushes_both_sides),
