@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/kept.h"
 #include "base/log.h"
 #include "base/site.h"
 #include "dma/check_int.h"
@@ -50,29 +51,16 @@ static void put(struct oli_machine *m, const struct oli_misuse *r)
 {
 	struct oli_dma_root *root = oli_dma_root(m);
 	u64 seq = atomic_fetch_add(&root->misuse.next, 1) + 1;
-	struct oli_misuse *e = &root->misuse.kept[seq % OLI_MISUSES_KEPT];
-	_Atomic u64 *to = (_Atomic u64 *)e;
-	const u64 *from = (const u64 *)r;
 
-	atomic_store(&e->seq, 0);
-	for (size_t i = 1; i < sizeof(*r) / sizeof(u64); i++)
-		atomic_store_explicit(&to[i], from[i], memory_order_release);
-	atomic_store(&e->seq, seq);
+	oli_kept_put(&root->misuse.kept[seq % OLI_MISUSES_KEPT], r, sizeof(*r), seq);
 }
 
 bool oli_misuse_get(struct oli_machine *m, u64 seq, struct oli_misuse *out)
 {
-	struct oli_misuse *e = &oli_dma_root(m)->misuse.kept[seq % OLI_MISUSES_KEPT];
-	_Atomic u64 *from = (_Atomic u64 *)e;
-	u64 *to = (u64 *)out;
+	const struct oli_misuse *e = &oli_dma_root(m)->misuse.kept[seq % OLI_MISUSES_KEPT];
 
-	if (!seq || atomic_load(&e->seq) != seq)
+	if (!oli_kept_get(e, out, sizeof(*out), seq))
 		return false;
-	for (size_t i = 1; i < sizeof(*out) / sizeof(u64); i++)
-		to[i] = atomic_load_explicit(&from[i], memory_order_acquire);
-	if (atomic_load(&e->seq) != seq)
-		return false;
-	atomic_store_explicit(&out->seq, seq, memory_order_relaxed);
 	out->here[sizeof(out->here) - 1] = '\0';
 	out->there[sizeof(out->there) - 1] = '\0';
 	out->text[sizeof(out->text) - 1] = '\0';

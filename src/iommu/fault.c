@@ -15,8 +15,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/kept.h"
 #include "base/log.h"
 #include "iommu/history.h"
+
+static_assert(sizeof(struct oli_fault) % sizeof(u64) == 0, "entries are copied by words");
 
 #define NEAR_BY (4ull << 20) /* how far a neighbour is looked for */
 
@@ -177,13 +180,8 @@ static void ask_space(struct oli_machine *m, u32 id, u32 gen, struct oli_fault *
 static void store(struct oli_iommu *r, const struct oli_fault *f)
 {
 	u64 seq = atomic_fetch_add(&r->fault_next, 1) + 1;
-	struct oli_fault *e = &r->fault[seq % OLI_FAULTS_KEPT];
 
-	atomic_store(&e->seq, 0);
-	atomic_thread_fence(memory_order_release);
-	memcpy((u8 *)e + sizeof(e->seq), (const u8 *)f + sizeof(f->seq),
-	       sizeof(*f) - sizeof(f->seq));
-	atomic_store_explicit(&e->seq, seq, memory_order_release);
+	oli_kept_put(&r->fault[seq % OLI_FAULTS_KEPT], f, sizeof(*f), seq);
 }
 
 /* A broken program faults a million times: the ring has them, the log has the first. */
@@ -220,16 +218,10 @@ void oli_fault_record(struct oli_machine *m, u8 node, u32 id, u32 gen, enum olio
 
 bool oli_fault_get(struct oli_machine *m, u64 seq, struct oli_fault *out)
 {
-	struct oli_fault *e = &oli_iommu(m)->fault[seq % OLI_FAULTS_KEPT];
+	const struct oli_fault *e = &oli_iommu(m)->fault[seq % OLI_FAULTS_KEPT];
 
-	if (!seq || atomic_load_explicit(&e->seq, memory_order_acquire) != seq)
+	if (!oli_kept_get(e, out, sizeof(*out), seq))
 		return false;
-	memcpy((u8 *)out + sizeof(out->seq), (u8 *)e + sizeof(e->seq),
-	       sizeof(*out) - sizeof(out->seq));
-	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&e->seq, memory_order_relaxed) != seq)
-		return false;
-	out->seq = seq;
 	out->mapped_at[sizeof(out->mapped_at) - 1] = '\0';
 	out->unmapped_at[sizeof(out->unmapped_at) - 1] = '\0';
 	out->text[sizeof(out->text) - 1] = '\0';

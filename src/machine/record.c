@@ -6,11 +6,15 @@
  * fills it and stores the number last; a reader copies and looks at the number
  * again. A writer that is killed leaves an entry that nobody will read.
  */
+#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/kept.h"
 #include "machine/machine.h"
+
+static_assert(sizeof(struct oli_record) % sizeof(u64) == 0, "entries are copied by words");
 
 static struct oli_record *entry(struct oli_machine *m, u64 seq)
 {
@@ -34,24 +38,13 @@ void oli_record_add(struct oli_machine *m, u16 slot, struct oli_record *r)
 	memcpy(r->run, s->run, sizeof(r->run));
 	if (!r->count)
 		r->count = 1;
-	atomic_store(&e->seq, 0);
-	atomic_thread_fence(memory_order_release);
-	memcpy((u8 *)e + sizeof(e->seq), (u8 *)r + sizeof(r->seq), sizeof(*r) - sizeof(r->seq));
-	atomic_store_explicit(&e->seq, seq, memory_order_release);
+	oli_kept_put(e, r, sizeof(*r), seq);
 }
 
 bool oli_record_get(struct oli_machine *m, u64 seq, struct oli_record *out)
 {
-	struct oli_record *e = entry(m, seq);
-
-	if (atomic_load_explicit(&e->seq, memory_order_acquire) != seq)
+	if (!oli_kept_get(entry(m, seq), out, sizeof(*out), seq))
 		return false;
-	memcpy((u8 *)out + sizeof(out->seq), (u8 *)e + sizeof(e->seq),
-	       sizeof(*out) - sizeof(out->seq));
-	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&e->seq, memory_order_relaxed) != seq)
-		return false;
-	out->seq = seq;
 	out->comm[sizeof(out->comm) - 1] = '\0';
 	out->run[sizeof(out->run) - 1] = '\0';
 	out->text[sizeof(out->text) - 1] = '\0';
