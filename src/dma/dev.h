@@ -47,8 +47,9 @@ struct olio_dev {
 	bool no_snoop;		     /* sets No Snoop in its requests (check_snoop.c) */
 	_Atomic u32 bounced;	     /* copies of it in bounce slots now; counted by bounce_slot.c */
 	struct olio_dev *next;	     /* list of this process's (dma/part.c) */
-	u32 users;		     /* 0: closed. The memory stays until the machine is left */
-	u32 opens;		     /* times that it was opened anew: what is older is dead */
+	/* Changed under the list's lock, read without. */
+	_Atomic u32 users; /* 0: closed. The memory stays until the machine is left */
+	_Atomic u32 opens; /* times that it was opened anew: what is older is dead */
 	pthread_mutex_t lock;	     /* guards @maps */
 	struct olio_map *maps;	     /* list.c */
 };
