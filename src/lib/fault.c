@@ -12,10 +12,6 @@
 #include "iommu/fault.h"
 #include "lib/observe.h"
 
-#define CLASS_NAME(number, name, text) [number] = name,
-static const char *const class_name[OLI_MISUSE_LAST + 1] = {OLI_MISUSES(CLASS_NAME)};
-#undef CLASS_NAME
-
 static void node_name(struct oli_machine *m, u8 node, char *out, size_t size)
 {
 	const struct oli_desc *d = &m->shm->desc;
@@ -79,8 +75,8 @@ int olio_next_misuse(struct olio_machine *om, u64 *seq, struct olio_misuse_info 
 		i.seq = r.seq;
 		i.class_ = r.class_;
 		i.pid = r.pid;
-		if (r.class_ <= OLI_MISUSE_LAST && class_name[r.class_])
-			snprintf(i.name, sizeof(i.name), "%s", class_name[r.class_]);
+		if (oli_misuse_name(r.class_))
+			snprintf(i.name, sizeof(i.name), "%s", oli_misuse_name(r.class_));
 		node_name(om->m, r.node, i.device, sizeof(i.device));
 		oli_copy_text(i.here, sizeof(i.here), r.here, sizeof(r.here));
 		oli_copy_text(i.there, sizeof(i.there), r.there, sizeof(r.there));
@@ -95,6 +91,6 @@ bool olio_checks(struct olio_machine *om, unsigned int n, const char **name)
 	if (!n || n > OLI_MISUSE_LAST)
 		return false;
 	if (name)
-		*name = class_name[n];
+		*name = oli_misuse_name(n);
 	return oli_check_on(om->m, n);
 }

@@ -101,14 +101,10 @@ int oli_mem_from_fd(struct oli_machine *m, int fd, u64 offset, u64 len, unsigned
 		    struct olio_mem **out)
 {
 	struct oli_process_mem *p;
-	int err = oli_src_check(m, offset, len, flags);
+	int err = oli_process_new(m, offset, len, flags, &p);
 
 	if (err)
 		return err;
-	p = OLI_FAULT() ? NULL : calloc(1, sizeof(*p));
-	if (!p)
-		return oli_refuse(OLIO_REASON_NO_MEMORY, "no memory to pin anything");
-	p->mem.ops = &oli_process_ops;
 	err = pin(p, m, fd, offset, len, flags);
 	if (err)
 		free(p);

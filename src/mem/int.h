@@ -30,10 +30,14 @@ struct oli_process_mem {
 	u64 map_len;
 };
 
-extern const struct oli_src_ops oli_process_ops;
-
 /* May this process pin, and is the request one? Return: 0, or a refusal. */
 OLI_MUST_CHECK int oli_src_check(struct oli_machine *m, u64 start, u64 len, unsigned int flags);
+/*
+ * A source of process memory with nothing pinned yet, if this process may pin and the request
+ * is one. Return: 0, or a refusal.
+ */
+OLI_MUST_CHECK int oli_process_new(struct oli_machine *m, u64 start, u64 len, unsigned int flags,
+				   struct oli_process_mem **out);
 /* Pin @len bytes at @addr for @p, whose mem is zeroed. On failure @p holds nothing. */
 OLI_MUST_CHECK int oli_process_pin(struct oli_process_mem *p, struct oli_machine *m, u64 addr,
 				   u64 len, unsigned int flags);

@@ -253,20 +253,32 @@ static int share(struct olio_mem *mem, bool on)
 	return err;
 }
 
-const struct oli_src_ops oli_process_ops = {.name = "process", .put = put, .share = share};
+static const struct oli_src_ops ops = {.name = "process", .put = put, .share = share};
 
-int oli_mem_pin(struct oli_machine *m, void *addr, u64 len, unsigned int flags,
-		struct olio_mem **out)
+int oli_process_new(struct oli_machine *m, u64 start, u64 len, unsigned int flags,
+		    struct oli_process_mem **out)
 {
 	struct oli_process_mem *p;
-	int err = oli_src_check(m, (u64)(uintptr_t)addr, len, flags);
+	int err = oli_src_check(m, start, len, flags);
 
 	if (err)
 		return err;
 	p = OLI_FAULT() ? NULL : calloc(1, sizeof(*p));
 	if (!p)
 		return oli_refuse(OLIO_REASON_NO_MEMORY, "no memory to pin anything");
-	p->mem.ops = &oli_process_ops;
+	p->mem.ops = &ops;
+	*out = p;
+	return 0;
+}
+
+int oli_mem_pin(struct oli_machine *m, void *addr, u64 len, unsigned int flags,
+		struct olio_mem **out)
+{
+	struct oli_process_mem *p;
+	int err = oli_process_new(m, (u64)(uintptr_t)addr, len, flags, &p);
+
+	if (err)
+		return err;
 	err = oli_process_pin(p, m, (u64)(uintptr_t)addr, len, flags);
 	if (err)
 		free(p);

@@ -524,6 +524,7 @@ static void concurrent(struct rig *r, u32 rounds)
 
 	for (u32 i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, device_main, &d), 0);
+	/* Polled: the threads are at work when they have begun. */
 	while (!atomic_load(&d.accesses))
 		usleep(100);
 	for (u32 round = 0; round < rounds; round++) {
@@ -532,6 +533,7 @@ static void concurrent(struct rig *r, u32 rounds)
 
 		assert_int_equal(map(r, d.base, i, 1, PA + (e << r->v->shift)), 0);
 		assert_int_equal(sync_all(r, d.base), 0);
+		/* A pause in which the threads can get hold of it; the result does not depend on it. */
 		if (round % 16 == 0)
 			usleep(50);
 		assert_int_equal(unmap(r, d.base, i, 1), granule(r));

@@ -45,10 +45,7 @@ pair "ib_send_bw --use-srq" ib_send_bw -s 4096 -n 100 --use-srq
 # Two devices, one network.
 port=$(free_port)
 "$OLIO" run --device rxe0 -- ib_write_bw -d rxe0 -p "$port" -s 65536 -n 50 >"$tmp/server" 2>&1 </dev/null &
-for _ in $(seq 100); do
-	grep -q Waiting "$tmp/server" && break
-	sleep 0.05
-done
+until_says Waiting "$tmp/server"
 works "pc: from hca0 to rxe0" "$OLIO" run --device hca0 -- ib_write_bw -d hca0 -p "$port" -s 65536 -n 50 127.0.0.1
 wait $!
 
@@ -63,10 +60,7 @@ refused_on() { # TYPE REASONS: registration fails there, and it is said why
 	# Somebody stays, so that the machine and its records do.
 	"$OLIO" run -- sh -c 'ibv_devices >/dev/null; echo up; read x' >"$tmp/up" 2>/dev/null <"$tmp/fifo" &
 	exec 9>"$tmp/fifo"
-	for _ in $(seq 100); do
-		grep -q up "$tmp/up" && break
-		sleep 0.05
-	done
+	until_says up "$tmp/up"
 	timeout -k 5 60 "$OLIO" run --machine-type "$1" --device hca0 --report "$tmp/report" -- \
 		ibv_rc_pingpong -d hca0 -g 1 -p "$(free_port)" >"$tmp/out" 2>"$tmp/err" </dev/null
 	if [ $? -eq 1 ]; then pass "$1: the program fails"; else fail "$1: the program fails" "$tmp/err"; fi

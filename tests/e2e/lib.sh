@@ -73,6 +73,15 @@ refused() {
 	fi
 }
 
+# until_says PATTERN FILE: poll for what another program writes, for some seconds at most.
+until_says() {
+	local i
+	for i in $(seq 100); do
+		grep -q "$1" "$2" && return
+		sleep 0.05
+	done
+}
+
 # A TCP port that nobody listens on.
 free_port() {
 	python3 -c 'import socket

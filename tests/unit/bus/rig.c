@@ -28,13 +28,12 @@ static void nothing_reap(struct oli_machine *m, void *root, u16 slot)
 	(void)slot;
 }
 
-/* In the place of the layers above. */
-static const struct oli_part nothing = {
+const struct oli_part rig_nothing = {
 	.name = "nothing", .init = nothing_init, .reap = nothing_reap};
 
-static const struct oli_part *const parts[] = {[0] = &nothing,
+static const struct oli_part *const parts[] = {[0] = &rig_nothing,
 					       [OLI_PART_MEM] = &oli_mem_part,
-					       [2] = &nothing,
+					       [2] = &rig_nothing,
 					       [OLI_PART_IOMMU] = &oli_iommu_part,
 					       [OLI_PART_PHYS] = &oli_phys_part,
 					       [5] = NULL};
@@ -48,7 +47,7 @@ static void remove_parent(void)
 		fprintf(stderr, "cannot remove %s\n", parent);
 }
 
-static const char *dir(void)
+const char *rig_dir(void)
 {
 	static char path[80];
 
@@ -115,18 +114,23 @@ struct oli_desc rig_desc(void)
 		}};
 }
 
-struct oli_machine *rig_open(const struct oli_desc *desc)
+struct oli_machine *rig_open_with(const struct oli_desc *desc, const struct oli_part *const *with)
 {
 	struct oli_desc d = *desc;
-	struct oli_machine_opts opts = {.name = dir(), .desc = &d};
+	struct oli_machine_opts opts = {.name = rig_dir(), .desc = &d};
 	char why[OLI_WHY_MAX] = "";
 	struct oli_machine *m;
 
 	if (oli_desc_check(&d, why))
 		fail_msg("bad description: %s", why);
-	if (oli_machine_open(&opts, parts, &m, why))
+	if (oli_machine_open(&opts, with, &m, why))
 		fail_msg("no machine: %s", why);
 	return m;
+}
+
+struct oli_machine *rig_open(const struct oli_desc *desc)
+{
+	return rig_open_with(desc, parts);
 }
 
 void rig_close(struct oli_machine *m)

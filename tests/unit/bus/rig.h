@@ -29,6 +29,11 @@ enum { PCI0, RP0, UP0, DOWN0, DEV0, DOWN1, DEV1, RP1, DEV2, PLAT0, SOFT0, NR_NOD
 struct oli_desc rig_desc(void);
 /* Make the machine, or fail the test. One at a time. */
 struct oli_machine *rig_open(const struct oli_desc *desc);
+/* The same with other parts; rig_nothing stands in for a layer that is left out. */
+extern const struct oli_part rig_nothing;
+struct oli_machine *rig_open_with(const struct oli_desc *desc, const struct oli_part *const *parts);
+/* Where the machine is. The same in all processes; removed at the end. */
+const char *rig_dir(void);
 void rig_close(struct oli_machine *m);
 
 /* Random numbers that are the same in each run. */

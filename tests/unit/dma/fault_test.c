@@ -22,23 +22,6 @@ static struct olio_iova_state state;
 static struct olio_map *map;
 static void *cpu;
 
-struct left {
-	u64 iovas, bounces, copies, frames;
-};
-
-static struct left left(void)
-{
-	struct oli_iova_usage usage = {0};
-	struct oli_bounce_stats b;
-
-	if (dev->domain) {
-		oli_domain_flush(dev->domain);
-		oli_iova_usage(&dev->domain->iova, &usage);
-	}
-	oli_bounce_stats(m, &b);
-	return (struct left){usage.live, b.used, dev->bounced, oli_frames_used(m, m->slot)};
-}
-
 /* ---- what is swept: a way up, and the way down again ---- */
 
 static int map_one(void)
@@ -109,9 +92,9 @@ static const struct path {
 	{"alloc", alloc, free_alloc, false},
 };
 
-static void same(const struct left *before, const struct path *p, int nth, const char *when)
+static void same(const struct lab_left *before, const struct path *p, int nth, const char *when)
 {
-	struct left now = left();
+	struct lab_left now = lab_left(m, dev);
 
 	if (memcmp(&now, before, sizeof(now)))
 		fail_msg("%s, request %d, %s: %ld IOVAs, %ld slots, %ld copies, %ld frames left",
@@ -126,13 +109,13 @@ static void same(const struct left *before, const struct path *p, int nth, const
 static int sweep_up(const struct path *p, const char *name)
 {
 	for (int nth = 1;; nth++) {
-		struct left before;
+		struct lab_left before;
 		bool fired;
 		int err;
 
 		olio_dev_close(dev);
 		dev = lab_dev(m, name);
-		before = left();
+		before = lab_left(m, dev);
 
 		oli_fault_countdown = nth;
 		err = p->up();
@@ -156,7 +139,7 @@ static int sweep_up(const struct path *p, const char *name)
 
 static void sweep_down(const struct path *p)
 {
-	struct left before = left();
+	struct lab_left before = lab_left(m, dev);
 
 	for (int nth = 1;; nth++) {
 		bool fired;

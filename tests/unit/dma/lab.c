@@ -1,79 +1,27 @@
 // SPDX-License-Identifier: MIT
 /* See lab.h. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "iommu/part.h"
 #include "lab.h"
 
-static char parent[64], path[80];
-static pid_t owner;
-
-static int nothing_init(struct oli_machine *m, void *root)
-{
-	(void)m;
-	(void)root;
-	return 0;
-}
-
-static void nothing_reap(struct oli_machine *m, void *root, u16 slot)
-{
-	(void)m;
-	(void)root;
-	(void)slot;
-}
-
-/* In the place of the layer above. */
-static const struct oli_part nothing = {
-	.name = "nothing", .init = nothing_init, .reap = nothing_reap};
-
-static const struct oli_part *const parts[] = {[0] = &nothing,
+static const struct oli_part *const parts[] = {[0] = &rig_nothing,
 					       [OLI_PART_MEM] = &oli_mem_part,
 					       [OLI_PART_DMA] = &oli_dma_part,
 					       [OLI_PART_IOMMU] = &oli_iommu_part,
 					       [OLI_PART_PHYS] = &oli_phys_part,
 					       [5] = NULL};
 
-static void remove_parent(void)
-{
-	char command[96];
-
-	snprintf(command, sizeof(command), "rm -rf %s", parent);
-	if (getpid() == owner && system(command))
-		fprintf(stderr, "cannot remove %s\n", parent);
-}
-
-static const char *dir(void)
-{
-	if (path[0])
-		return path;
-	snprintf(parent, sizeof(parent), "%s/olio-test-XXXXXX",
-		 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	assert_non_null(mkdtemp(parent));
-	owner = getpid();
-	atexit(remove_parent);
-	snprintf(path, sizeof(path), "%s/m", parent);
-	return path;
-}
-
 struct oli_machine *lab_open(const struct oli_desc *desc)
 {
-	struct oli_desc d = *desc;
-	struct oli_machine_opts opts = {.name = dir(), .desc = &d};
-	char why[OLI_WHY_MAX] = "";
-	struct oli_machine *m;
-
-	if (oli_desc_check(&d, why))
-		fail_msg("bad description: %s", why);
-	if (oli_machine_open(&opts, parts, &m, why))
-		fail_msg("no machine: %s", why);
-	return m;
+	return rig_open_with(desc, parts);
 }
 
 struct oli_machine *lab_attach(void)
 {
-	struct oli_machine_opts opts = {.name = dir(), .no_create = true};
+	struct oli_machine_opts opts = {.name = rig_dir(), .no_create = true};
 	char why[OLI_WHY_MAX] = "";
 	struct oli_machine *m;
 
@@ -108,4 +56,26 @@ struct olio_mem *lab_pin(struct oli_machine *m, void *p, u64 len)
 	if (oli_mem_pin(m, p, len, 0, &mem))
 		fail_msg("pin: %s", olio_why()->text);
 	return mem;
+}
+
+struct oli_desc lab_desc(const char *type)
+{
+	struct oli_desc d;
+
+	assert_int_equal(oli_desc_builtin(type, &d), 0);
+	d.checker = 0;
+	return d;
+}
+
+struct lab_left lab_left(struct oli_machine *m, struct olio_dev *dev)
+{
+	struct oli_iova_usage usage = {0};
+	struct oli_bounce_stats b;
+
+	if (dev->domain) {
+		oli_domain_flush(dev->domain);
+		oli_iova_usage(&dev->domain->iova, &usage);
+	}
+	oli_bounce_stats(m, &b);
+	return (struct lab_left){usage.live, b.used, dev->bounced, oli_frames_used(m, m->slot)};
 }

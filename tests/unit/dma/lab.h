@@ -27,4 +27,12 @@ struct olio_dev *lab_dev(struct oli_machine *m, const char *name);
 u8 *lab_pages(u64 len);
 struct olio_mem *lab_pin(struct oli_machine *m, void *p, u64 len);
 
+/* A built-in machine, the checker off: it keeps IOVAs back. */
+struct oli_desc lab_desc(const char *type);
+/* What is taken of the machine, nothing being deferred any more. */
+struct lab_left {
+	u64 iovas, bounces, copies, frames;
+};
+struct lab_left lab_left(struct oli_machine *m, struct olio_dev *dev);
+
 #endif

@@ -14,40 +14,19 @@
 static struct oli_machine *m;
 static struct olio_dev *dev;
 
-static struct oli_desc type(const char *name)
-{
-	struct oli_desc d;
-
-	assert_int_equal(oli_desc_builtin(name, &d), 0);
-	d.checker = 0;
-	return d;
-}
-
 static void enter_desc(struct oli_desc d, const char *device)
 {
 	m = lab_open(&d);
 	dev = lab_dev(m, device);
 }
 
-static u64 live(void)
-{
-	struct oli_iova_usage usage = {0};
-
-	if (dev->domain) {
-		oli_domain_flush(dev->domain);
-		oli_iova_usage(&dev->domain->iova, &usage);
-	}
-	return usage.live;
-}
-
 static void leave(void)
 {
-	struct oli_bounce_stats b;
+	struct lab_left now = lab_left(m, dev);
 
-	oli_bounce_stats(m, &b);
-	assert_int_equal(b.used, 0);
-	assert_int_equal(dev->bounced, 0);
-	assert_int_equal(live(), 0);
+	assert_int_equal(now.bounces, 0);
+	assert_int_equal(now.copies, 0);
+	assert_int_equal(now.iovas, 0);
 	olio_dev_close(dev);
 	rig_close(m);
 }
@@ -65,7 +44,7 @@ static void one_segment(void **s)
 	size_t n;
 
 	(void)s;
-	enter_desc(type("pc"), "dma0");
+	enter_desc(lab_desc("pc"), "dma0");
 	p = lab_pages(PAGES * 4096);
 	rig_fill(p, PAGES * 4096, 1);
 	mem = lab_pin(m, p + 100, PAGES * 4096 - 300);
@@ -117,7 +96,7 @@ static void fewest_segments(void **s)
 
 	(void)s;
 	for (size_t w = 0; w < OLI_ARRAY_SIZE(worlds); w++) {
-		struct oli_desc d = type(worlds[w].type);
+		struct oli_desc d = lab_desc(worlds[w].type);
 
 		d.linear = 1;
 		enter_desc(d, worlds[w].device);
@@ -177,7 +156,7 @@ static void limits(void **s)
 	size_t n;
 
 	(void)s;
-	enter_desc(type("pc"), "dma0");
+	enter_desc(lab_desc("pc"), "dma0");
 	mem = lab_pin(m, lab_pages(PAGES * 4096), PAGES * 4096);
 	const struct olio_run *runs = olio_mem_runs(mem, &n);
 	size_t nruns = n;
@@ -201,7 +180,7 @@ static void limits(void **s)
 	assert_int_equal(olio_map_list(dev, runs, 0, 1, 0, &map), -EINVAL);
 	run.len = UINT64_MAX - run.pa.v + 1;
 	assert_int_equal(olio_map_list(dev, &run, 1, 1, 0, &map), -EINVAL);
-	assert_int_equal(live(), 0);
+	assert_int_equal(lab_left(m, dev).iovas, 0);
 	oli_mem_put(mem);
 	leave();
 }
@@ -217,7 +196,7 @@ static void scarce_iovas(void **s)
 	u32 k;
 
 	(void)s;
-	enter_desc(type("pc"), "dma0");
+	enter_desc(lab_desc("pc"), "dma0");
 	mem = lab_pin(m, lab_pages(PAGES * 4096), PAGES * 4096);
 	run = olio_mem_runs(mem, &n)[0];
 	run.len = 4096;
@@ -242,11 +221,11 @@ static void scarce_iovas(void **s)
 			assert_int_equal(olio_dma_map(dev, &run, 1, 0, &dma[i]), 0);
 		else
 			dma[i].v |= dma[i].v >> 12 & 1;
-	u64 before = live();
+	u64 before = lab_left(m, dev).iovas;
 
 	assert_int_equal(olio_map_list(dev, olio_mem_runs(mem, &n), n, 1, 0, &map), -ENOSPC);
 	assert_int_equal(olio_why()->reason, OLIO_REASON_IOVA_FULL);
-	assert_int_equal(live(), before);
+	assert_int_equal(lab_left(m, dev).iovas, before);
 	for (u32 i = 0; i < k; i++)
 		if (!(dma[i].v & 1))
 			assert_int_equal(olio_dma_unmap(dev, dma[i], 4096, 1, 0), 0);
@@ -294,7 +273,7 @@ static void hodgepodge(void **s)
 		struct olio_run runs[64];
 		struct olio_map *map;
 		struct olio_mem *mem;
-		struct oli_desc d = type(worlds[w].type);
+		struct oli_desc d = lab_desc(worlds[w].type);
 		u32 nsrc = 0, n;
 		void *huge;
 		int fd;
@@ -366,7 +345,7 @@ static void hodgepodge(void **s)
 			/* The whole list, or nothing of it. */
 			runs[n - 1].kind = OLIO_MEM_MMIO + 1;
 			assert_int_equal(olio_map_list(dev, runs, n, 3, 0, &map), -EINVAL);
-			assert_int_equal(live(), 0);
+			assert_int_equal(lab_left(m, dev).iovas, 0);
 		}
 		for (u32 i = 0; i < nsrc; i++)
 			oli_mem_put(src[i].mem);
@@ -389,7 +368,7 @@ static void long_bounces(void **s)
 
 	(void)s;
 	for (size_t w = 0; w < OLI_ARRAY_SIZE(worlds); w++) {
-		struct oli_desc d = type(worlds[w].type);
+		struct oli_desc d = lab_desc(worlds[w].type);
 
 		d.linear = 1;
 		d.bounce_slots = 1024;
@@ -426,7 +405,7 @@ static void bad_syncs(void **s)
 	size_t n;
 
 	(void)s;
-	enter_desc(type("arm-noncoherent"), "dma0");
+	enter_desc(lab_desc("arm-noncoherent"), "dma0");
 	mem = lab_pin(m, lab_pages(16384), 16384);
 	const struct olio_run *runs = olio_mem_runs(mem, &n);
 

@@ -17,15 +17,6 @@
 static struct oli_machine *m;
 static struct olio_dev *dev;
 
-static struct oli_desc type(const char *name)
-{
-	struct oli_desc d;
-
-	assert_int_equal(oli_desc_builtin(name, &d), 0);
-	d.checker = 0;
-	return d;
-}
-
 static void enter_desc(struct oli_desc d, const char *device)
 {
 	m = lab_open(&d);
@@ -34,7 +25,7 @@ static void enter_desc(struct oli_desc d, const char *device)
 
 static void enter(const char *name, const char *device)
 {
-	enter_desc(type(name), device);
+	enter_desc(lab_desc(name), device);
 }
 
 static void leave(void)
@@ -43,26 +34,9 @@ static void leave(void)
 	rig_close(m);
 }
 
-struct left {
-	u64 iovas, bounces, copies;
-};
-
-static struct left left(void)
+static void nothing_left(const struct lab_left *before)
 {
-	struct oli_iova_usage usage = {0};
-	struct oli_bounce_stats b;
-
-	if (dev->domain) {
-		oli_domain_flush(dev->domain);
-		oli_iova_usage(&dev->domain->iova, &usage);
-	}
-	oli_bounce_stats(m, &b);
-	return (struct left){usage.live, b.used, dev->bounced};
-}
-
-static void nothing_left(const struct left *before)
-{
-	struct left now = left();
+	struct lab_left now = lab_left(m, dev);
 
 	assert_memory_equal(&now, before, sizeof(now));
 	if (dev->domain)
@@ -89,7 +63,7 @@ static struct olio_mem *bar(const char *name, unsigned int index, u64 off, u64 l
 /* Refused for @reason, by all ways of mapping. */
 static void refused(const struct olio_run *run, int dir, u32 attrs, enum olio_reason reason)
 {
-	struct left before = left();
+	struct lab_left before = lab_left(m, dev);
 	struct olio_iova_state state;
 	struct olio_iova dma = {0x1234};
 	struct olio_map *map = NULL;
@@ -118,7 +92,7 @@ static void refused(const struct olio_run *run, int dir, u32 attrs, enum olio_re
 
 static void works(const struct olio_run *run, int dir, u32 attrs)
 {
-	struct left before = left();
+	struct lab_left before = lab_left(m, dev);
 	struct olio_iova dma;
 
 	if (olio_dma_map(dev, run, dir, attrs, &dma))
@@ -163,7 +137,7 @@ static void refusals_of_kinds(void **s)
 
 	(void)s;
 	for (size_t i = 0; i < OLI_ARRAY_SIZE(t); i++) {
-		struct oli_desc d = type(t[i].type);
+		struct oli_desc d = lab_desc(t[i].type);
 		struct oli_node *node = &d.node[oli_node_find(&d, t[i].device)];
 		struct olio_mem *mem;
 		struct olio_run run;
@@ -195,7 +169,7 @@ static void refusals_of_kinds(void **s)
 /* A coherent device that reads ciphertext. */
 static void refusal_of_private(void **s)
 {
-	struct oli_desc d = type("hostile");
+	struct oli_desc d = lab_desc("hostile");
 	struct olio_mem *mem;
 	struct olio_run run;
 
@@ -255,7 +229,7 @@ static void refusals_of_bars(void **s)
 
 static void granules_of_bars(void **s)
 {
-	struct oli_desc d = type("pc");
+	struct oli_desc d = lab_desc("pc");
 	struct olio_mem *mem;
 	struct olio_run run;
 
@@ -329,7 +303,7 @@ static void bad_runs(void **s)
 
 static void segment_limits(void **s)
 {
-	struct oli_desc d = type("pc");
+	struct oli_desc d = lab_desc("pc");
 	struct olio_mem *mem;
 	struct olio_iova dma;
 	struct olio_run run;
@@ -364,7 +338,7 @@ static void segment_limits(void **s)
 	oli_mem_put(mem);
 	leave();
 	/* Without an IOMMU an address is what it is. */
-	d = type("no-iommu");
+	d = lab_desc("no-iommu");
 	d.linear = 1;
 	enter_desc(d, "dma0");
 	mem = lab_pin(m, lab_pages(65536), 65536);
@@ -378,7 +352,7 @@ static void segment_limits(void **s)
 	oli_mem_put(mem);
 	leave();
 	/* Nor does a copy make it shorter. */
-	d = type("no-iommu");
+	d = lab_desc("no-iommu");
 	d.linear = 1;
 	enter_desc(d, "dma32");
 	mem = lab_pin(m, lab_pages(8192), 8192);
@@ -395,7 +369,7 @@ static void segment_limits(void **s)
 /* A run that begins below the mask and ends beyond it. */
 static void across_the_mask(void **s)
 {
-	struct oli_desc d = type("no-iommu");
+	struct oli_desc d = lab_desc("no-iommu");
 	struct olio_mem *mem;
 	struct olio_iova dma;
 	struct olio_run run;
@@ -455,7 +429,7 @@ static void resources(void **s)
 	oli_mem_put(mem);
 	leave();
 
-	d = type("no-iommu");
+	d = lab_desc("no-iommu");
 	d.linear = 1;
 	d.bounce_slots = 256;
 	enter_desc(d, "dma32");
@@ -481,7 +455,7 @@ static void resources(void **s)
 /* @dma is mapped for @len bytes: what is not exactly that is not unmapped, and it works on. */
 static void bad_unmaps_of(struct olio_iova dma, u64 len, bool exact)
 {
-	struct left before = left();
+	struct lab_left before = lab_left(m, dev);
 	u64 granule = olio_dma_granule(dev);
 	u8 byte;
 
@@ -527,8 +501,8 @@ static void bad_unmaps(void **s)
 
 	(void)s;
 	for (size_t i = 0; i < OLI_ARRAY_SIZE(t); i++) {
-		struct oli_desc d = type(t[i].type);
-		struct left before;
+		struct oli_desc d = lab_desc(t[i].type);
+		struct lab_left before;
 		struct olio_mem *mem;
 		struct olio_iova dma;
 		struct olio_run run;
@@ -541,7 +515,7 @@ static void bad_unmaps(void **s)
 		run = first(mem);
 		run.pa.v += 100;
 		run.len = 9000;
-		before = left();
+		before = lab_left(m, dev);
 		assert_int_equal(olio_dma_map(dev, &run, 3, 0, &dma), 0);
 		bad_unmaps_of(dma, run.len, t[i].exact);
 		assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), 0);
@@ -585,7 +559,7 @@ static void neighbours(void **s)
 
 	(void)s;
 	for (int trusted = 0; trusted < 2; trusted++) {
-		struct oli_desc d = type("pc");
+		struct oli_desc d = lab_desc("pc");
 		struct olio_mem *mem;
 		struct olio_iova dma;
 		struct olio_run run;
@@ -653,7 +627,7 @@ static void addresses(void **s)
 	run = first(mem);
 	assert_int_equal(olio_dma_map(dev, &run, 3, 0, &dma), 0);
 	assert_int_equal(dma.v, run.pa.v - m->shm->desc.bus_offset);
-	assert_int_equal(left().iovas, 0);
+	assert_int_equal(lab_left(m, dev).iovas, 0);
 	assert_int_equal(olio_dev_read(dev, (struct olio_iova){dma.v + 99}, &byte, 1), 0);
 	assert_int_equal(byte, 78);
 	assert_int_equal(olio_dma_sync_for_cpu(dev, dma, run.len, 3), 0);
@@ -718,7 +692,7 @@ static void stale_bytes(void **s)
 static void syncs_of_maps(void **s)
 {
 	static const u64 lens[] = {4096, 9000};
-	struct oli_desc d = type("hostile");
+	struct oli_desc d = lab_desc("hostile");
 	struct oli_domain_stats before, now;
 	struct olio_mem *mem;
 	struct olio_iova dma, again;
@@ -752,7 +726,7 @@ static void syncs_of_maps(void **s)
 /* In the lazy window a device may hit what was unmapped, but never a slot that is free again. */
 static void no_window_for_copies(void **s)
 {
-	struct oli_desc d = type("lazy-amd");
+	struct oli_desc d = lab_desc("lazy-amd");
 	struct olio_mem *mem;
 	struct olio_map *map;
 	struct olio_iova dma;
@@ -783,7 +757,7 @@ static void no_window_for_copies(void **s)
 /* A sync copies in the direction that it says, and in no other. */
 static void directions_of_syncs(void **s)
 {
-	struct oli_desc d = type("pc");
+	struct oli_desc d = lab_desc("pc");
 	struct olio_mem *mem;
 	struct olio_iova dma;
 	struct olio_run run;
@@ -888,7 +862,7 @@ static void foreign_frames(void **s)
 /* Handles: counted, closed, opened again; and what was forgotten goes with them. */
 static void handles(void **s)
 {
-	struct oli_desc d = type("pc");
+	struct oli_desc d = lab_desc("pc");
 	struct olio_iova_state state;
 	struct oli_bounce_stats b;
 	struct olio_mem *mem;
@@ -937,8 +911,8 @@ static void handles(void **s)
 	olio_map_unmap(map);
 	/* Opened again it is empty, and what is older than that is still dead. */
 	assert_int_equal(oli_dev_open(m, "dma0", &dev), 0);
-	assert_int_equal(left().iovas, 0);
-	assert_int_equal(left().copies, 0);
+	assert_int_equal(lab_left(m, dev).iovas, 0);
+	assert_int_equal(lab_left(m, dev).copies, 0);
 	assert_int_equal(olio_iova_link(&state, &run, 0, 3, 0), -EINVAL);
 	assert_int_equal(olio_dma_unmap(dev, dma, run.len, 3, 0), -ENOENT);
 	works(&run, 3, 0);

@@ -445,7 +445,7 @@ static void service_thread_flushes(void **state)
 
 	(void)state;
 	rig_begin(&r, lazy());
-	/* It sleeps, and has to be woken. */
+	/* Polled: it sleeps, and has to be woken. */
 	while (atomic_load(&oli_slot(r.m, r.m->slot)->awake))
 		usleep(500);
 	for (u32 i = 0; i < 3; i++) {

@@ -169,7 +169,7 @@ static void names_sites_of_another_process(void **state)
 				rig_leave(2);
 			if (!strstr(f.mapped_at, "rig_begin") && !strstr(f.mapped_at, " pc 0x"))
 				rig_leave(3);
-			usleep(1000);
+			usleep(1000); /* between two looks: that thread must get a core */
 		} while (!strstr(f.mapped_at, "rig_begin") && ++tries < 10000);
 		rig_leave(tries < 10000 && write(from[1], &done, 1) == 1 ? 0 : 4);
 	}
